@@ -1,0 +1,1 @@
+//! The kinds of ci-warm: data, defaults, validation and schema, without I/O.

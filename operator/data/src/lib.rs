@@ -1,0 +1,1 @@
+//! Volumes copied, sealed, verified and restored.

@@ -1,0 +1,1 @@
+//! An operator that keeps Co-op Cloud apps warm on Docker Swarm.

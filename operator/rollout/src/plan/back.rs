@@ -1,0 +1,219 @@
+//! Back to last good: `Undeploy → Restore →` (where there is data) `Deploy → Prove`.
+//!
+//! It ends with everything as it was before, or it stands still for a person with everything kept.
+
+use ci_warm_api_types::conditions::reasons;
+use ci_warm_api_types::journal::{
+    Back, BackOperation, Cause, Clock, Fault, Operation, Passed, Resume, Sealed, Standing,
+};
+use ci_warm_api_types::outcome::Verb;
+
+use super::clock::{self, Reading};
+use super::settle::{Healthy, Told};
+use super::{Planned, Turn, plain};
+use crate::decision::{Decision, Step};
+use crate::observed::{Deployment, Question, Restoration};
+
+impl Turn<'_> {
+    pub(super) fn back(&self, op: &BackOperation) -> Planned {
+        if let Some(message) = &self.observed.failed {
+            let cause = match op.at {
+                Back::Undeploy(_) | Back::Restore(_) => Cause::RestoreFailed,
+                Back::Deploy | Back::Prove(_) => Cause::DeployFailed,
+            };
+            return Ok(self.rollback_failed(
+                op,
+                Fault {
+                    cause,
+                    message: message.clone(),
+                },
+            ));
+        }
+        match &op.at {
+            Back::Undeploy(sealed) => self.undeploy(Operation::Back(op.clone()), || {
+                Ok(self.act_back(op, Back::Restore(sealed.clone()), restore(op, sealed)))
+            }),
+            Back::Restore(sealed) => self.restore(op, sealed),
+            Back::Deploy => self.deploy_last_good(op),
+            Back::Prove(clock) => self.prove_last_good(op, clock),
+        }
+    }
+
+    fn restore(&self, op: &BackOperation, sealed: &Sealed) -> Planned {
+        // Nothing may use the data while it is put back, whoever started it.
+        let undeployed = BackOperation {
+            at: Back::Undeploy(sealed.clone()),
+            ..op.clone()
+        };
+        self.undeploy(Operation::Back(undeployed), || {
+            let question = || Question::Restoration(sealed.clone(), op.id.clone());
+            match self.observed.restoration.answer(question)? {
+                Err(why) => self.unknown(why),
+                Ok(Restoration::Pending) => {
+                    Ok(self.act_back(op, Back::Restore(sealed.clone()), restore(op, sealed)))
+                }
+                Ok(Restoration::Done) => {
+                    let mut record = self.with_back(op, Back::Deploy);
+                    record.data_of = Some(op.to.of.version.clone());
+                    Ok(Decision::Act {
+                        record,
+                        step: submit(op),
+                    })
+                }
+            }
+        })
+    }
+
+    fn deploy_last_good(&self, op: &BackOperation) -> Planned {
+        match self.deployment(Some(plain(&op.to.of)))? {
+            Err(why) => self.unknown(why),
+            Ok(Deployment::Absent | Deployment::Differs(_)) => {
+                Ok(self.act_back(op, Back::Deploy, submit(op)))
+            }
+            Ok(Deployment::Draining(what)) => {
+                Ok(self.wait_soon(reasons::PROGRESSING, format!("draining: {what}")))
+            }
+            Ok(_) => {
+                let clock = clock::start(self.now, self.intent.gate.deadline);
+                let record = self.with_back(op, Back::Prove(clock));
+                Ok(self.wait(
+                    record,
+                    self.now,
+                    reasons::PROGRESSING,
+                    "last good submitted; proving",
+                ))
+            }
+        }
+    }
+
+    fn prove_last_good(&self, op: &BackOperation, clock: &Clock) -> Planned {
+        let stopped = || self.with_back(op, Back::Prove(clock::pause(clock, self.now)));
+        let deployment = match self.deployment(Some(plain(&op.to.of)))? {
+            Err(why) => {
+                return Ok(self.wait_recording(stopped(), reasons::ENGINE_UNREACHABLE, why));
+            }
+            Ok(deployment) => deployment,
+        };
+        if let Some(why) = self.not_ready()? {
+            return Ok(self.wait_recording(stopped(), reasons::DEPENDENCY_NOT_READY, why));
+        }
+        let (running, reading) = clock::run(clock, self.now);
+        let (cause, message) = match deployment {
+            Deployment::Converged => match self.gate(plain(&op.to.of))? {
+                Err(why) => return Ok(self.wait_recording(stopped(), reasons::PROGRESSING, why)),
+                Ok(gate) => match self.passed(gate) {
+                    Some(passed) => return Ok(self.returned(op, passed)),
+                    None => (Cause::HealthGateFailed, gate.message.clone()),
+                },
+            },
+            Deployment::Absent | Deployment::Differs(_) if reading == Reading::Runs => {
+                return Ok(self.act_back(op, Back::Prove(running), submit(op)));
+            }
+            Deployment::TasksFailing(why) => (Cause::TasksFailing, why.clone()),
+            Deployment::GivenUp(why)
+            | Deployment::Converging { why, .. }
+            | Deployment::Draining(why)
+            | Deployment::Differs(why) => (Cause::DeployFailed, why.clone()),
+            Deployment::Absent => (Cause::DeployFailed, "its services are gone".to_owned()),
+        };
+        match reading {
+            Reading::Expired => Ok(self.rollback_failed(op, Fault { cause, message })),
+            Reading::Runs => Ok(self.wait_recording(
+                self.with_back(op, Back::Prove(running)),
+                reasons::PROGRESSING,
+                message,
+            )),
+        }
+    }
+
+    fn returned(&self, op: &BackOperation, passed: Passed) -> Decision {
+        let superseded = op.fault.cause == Cause::Superseded;
+        let result = if superseded {
+            self.moved(Verb::Superseded, Some(&op.to.of), &op.failed)
+        } else {
+            self.moved(Verb::RolledBack, Some(&op.failed), &op.to.of)
+        };
+        let message = format!("{}: {}", op.fault.cause.reason(), op.fault.message);
+        let mut record = self.ended(
+            self.standing.clone(),
+            &op.id,
+            &result,
+            Healthy::Yes,
+            &message,
+        );
+        record.unhealthy_since = None;
+        if let Some(good) = &mut record.last_good {
+            good.passed = passed;
+        }
+        if superseded {
+            return self.settle(record, result, None);
+        }
+        let told = Told {
+            attempted: Some(op.failed.version.clone()),
+            recovered: Some(true),
+        };
+        let notice = self.notice(Verb::RolledBack, &op.id, told, message);
+        self.settle(
+            self.quarantined(record, &op.failed, &op.fault),
+            result,
+            Some(notice),
+        )
+    }
+
+    fn rollback_failed(&self, op: &BackOperation, fault: Fault) -> Decision {
+        let result = self.moved(Verb::RollbackFailed, Some(&op.failed), &op.to.of);
+        let message = format!(
+            "{}: {}; going back failed: {}: {}",
+            op.fault.cause.reason(),
+            op.fault.message,
+            fault.cause.reason(),
+            fault.message
+        );
+        let told = Told {
+            attempted: Some(op.failed.version.clone()),
+            recovered: Some(false),
+        };
+        let notice = self.notice(Verb::RollbackFailed, &op.id, told, message.clone());
+        let mut record = self.ended(
+            self.standing.clone(),
+            &op.id,
+            &result,
+            Healthy::No,
+            &message,
+        );
+        record.operation = Some(Operation::Stuck {
+            fault,
+            resume: Resume::Back(op.clone()),
+        });
+        self.settle(
+            self.quarantined(record, &op.failed, &op.fault),
+            result,
+            Some(notice),
+        )
+    }
+
+    fn with_back(&self, op: &BackOperation, at: Back) -> Standing {
+        self.with(Operation::Back(BackOperation { at, ..op.clone() }))
+    }
+
+    fn act_back(&self, op: &BackOperation, at: Back, step: Step) -> Decision {
+        Decision::Act {
+            record: self.with_back(op, at),
+            step,
+        }
+    }
+}
+
+fn restore(op: &BackOperation, sealed: &Sealed) -> Step {
+    Step::Restore {
+        sealed: sealed.clone(),
+        operation: op.id.clone(),
+    }
+}
+
+fn submit(op: &BackOperation) -> Step {
+    Step::Submit {
+        release: op.to.clone(),
+        nonce: None,
+    }
+}

@@ -1,0 +1,443 @@
+//! To another release: `Pull → Freeze → Undeploy → Seal → Deploy → Prove`.
+//!
+//! Undeploy and Seal are left out where there is no data to protect. Until Deploy is recorded nothing but the services was
+//! touched; from there on the data may have been.
+
+use std::num::NonZeroU32;
+
+use ci_warm_api_types::conditions::reasons;
+use ci_warm_api_types::journal::{
+    Back, BackOperation, Candidate, Cause, Clock, Fault, Forward, ForwardOperation, Guard,
+    NotTaken, Operation, OperationId, Passed, Release, Resume, SnapshotName, Standing,
+};
+use ci_warm_api_types::outcome::{Outcome, Verb};
+use ci_warm_api_types::warm_app::RollbackCondition;
+
+use super::clock::{self, Reading};
+use super::settle::{Healthy, Told};
+use super::{Planned, Turn, plain};
+use crate::decision::{Decision, Step};
+use crate::observed::{Dependencies, Deployment, Gate, Images, Preflight, Question, Seal, Stored};
+
+impl Turn<'_> {
+    pub(super) fn forward(&self, op: &ForwardOperation) -> Planned {
+        if self.superseded(&op.of) {
+            return Ok(self.supersede(op));
+        }
+        match &op.at {
+            Forward::Pull => self.pull(op),
+            Forward::Freeze => self.freeze(op),
+            Forward::Undeploy => {
+                self.undeploy(Operation::Forward(op.clone()), || self.start_sealing(op))
+            }
+            Forward::Seal => self.seal(op),
+            Forward::Deploy(guard) => self.deploy(op, guard),
+            Forward::Prove { guard, clock } => self.prove(op, guard, clock),
+        }
+    }
+
+    // ---- before anything is touched ----
+
+    fn pull(&self, op: &ForwardOperation) -> Planned {
+        if let Some(message) = &self.observed.failed {
+            return Ok(self.settle_refused(op, reasons::IMAGE_PULL_FAILED, message));
+        }
+        match self
+            .observed
+            .images
+            .answer(|| Question::Images(op.to.clone()))?
+        {
+            Err(why) => self.unknown(why),
+            Ok(Images::Missing) => Ok(self.act(op, Forward::Pull, Step::Pull(op.to.clone()))),
+            Ok(Images::Present) => Ok(self.act(op, Forward::Freeze, Step::Freeze(op.to.clone()))),
+        }
+    }
+
+    fn freeze(&self, op: &ForwardOperation) -> Planned {
+        if let Some(message) = &self.observed.failed {
+            return Ok(self.settle_refused(op, reasons::RELEASE_NOT_STORED, message));
+        }
+        match self
+            .observed
+            .stored
+            .answer(|| Question::Stored(op.to.clone()))?
+        {
+            Err(why) => self.unknown(why),
+            Ok(Stored::Missing) => Ok(self.act(op, Forward::Freeze, Step::Freeze(op.to.clone()))),
+            Ok(Stored::Whole) => self.leave_the_shore(op),
+        }
+    }
+
+    /// The last look before services are stopped: pulling may have taken long.
+    fn leave_the_shore(&self, op: &ForwardOperation) -> Planned {
+        match self
+            .observed
+            .preflight
+            .answer(|| Question::Preflight(op.to.clone()))?
+        {
+            Err(why) => self.unknown(why),
+            Ok(Preflight::Refused { reason, message }) => {
+                Ok(self.settle_refused(op, reason, message))
+            }
+            Ok(Preflight::Clear { covers: None }) => Ok(self.submit(op, Guard::NoData)),
+            Ok(Preflight::Clear { covers }) => {
+                let op = ForwardOperation {
+                    covers: covers.clone(),
+                    ..op.clone()
+                };
+                Ok(self.act(&op, Forward::Undeploy, Step::Undeploy))
+            }
+        }
+    }
+
+    // ---- the data is made safe ----
+
+    fn seal_step(&self, op: &ForwardOperation) -> Step {
+        Step::Seal {
+            name: self.snapshot_name(op),
+            volumes: op.covers.clone().unwrap_or_default(),
+        }
+    }
+
+    fn snapshot_name(&self, op: &ForwardOperation) -> SnapshotName {
+        SnapshotName(op.id.0.to_lowercase())
+    }
+
+    fn start_sealing(&self, op: &ForwardOperation) -> Planned {
+        Ok(self.act(op, Forward::Seal, self.seal_step(op)))
+    }
+
+    fn seal(&self, op: &ForwardOperation) -> Planned {
+        if let Some(message) = &self.observed.failed {
+            let fault = Fault {
+                cause: Cause::SealFailed,
+                message: message.clone(),
+            };
+            return Ok(self.turn_back(op, None, fault));
+        }
+        // Somebody may have started it again by hand: a copy of data in use is no copy.
+        let undeployed = ForwardOperation {
+            at: Forward::Undeploy,
+            ..op.clone()
+        };
+        self.undeploy(Operation::Forward(undeployed), || {
+            match self
+                .observed
+                .seal
+                .answer(|| Question::Seal(self.snapshot_name(op)))?
+            {
+                Err(why) => self.unknown(why),
+                Ok(Seal::Absent) => Ok(self.act(op, Forward::Seal, self.seal_step(op))),
+                Ok(Seal::Whole(sealed)) => Ok(self.submit(op, Guard::Sealed(sealed.clone()))),
+            }
+        })
+    }
+
+    // ---- the release runs ----
+
+    fn submit(&self, op: &ForwardOperation, guard: Guard) -> Decision {
+        let step = Step::Deploy {
+            candidate: op.to.clone(),
+            guard: guard.clone(),
+        };
+        let mut record = self.with_forward(op, Forward::Deploy(guard));
+        record.data_of = record.data_of.max(Some(op.to.version.clone()));
+        Decision::Act { record, step }
+    }
+
+    fn deploy(&self, op: &ForwardOperation, guard: &Guard) -> Planned {
+        if let Some(message) = &self.observed.failed {
+            let fault = Fault {
+                cause: Cause::DeployFailed,
+                message: message.clone(),
+            };
+            return Ok(self.fail(op, guard, fault));
+        }
+        match self.deployment(Some(plain(&op.to)))? {
+            Err(why) => self.unknown(why),
+            Ok(Deployment::Absent | Deployment::Differs(_)) => Ok(self.submit(op, guard.clone())),
+            Ok(Deployment::Draining(what)) => {
+                Ok(self.wait_soon(reasons::PROGRESSING, format!("draining: {what}")))
+            }
+            Ok(_) => {
+                let clock = clock::start(self.now, self.intent.gate.deadline);
+                let record = self.with_forward(
+                    op,
+                    Forward::Prove {
+                        guard: guard.clone(),
+                        clock,
+                    },
+                );
+                Ok(self.wait(record, self.now, reasons::PROGRESSING, "submitted; proving"))
+            }
+        }
+    }
+
+    fn prove(&self, op: &ForwardOperation, guard: &Guard, clock: &Clock) -> Planned {
+        let at = |clock| Forward::Prove {
+            guard: guard.clone(),
+            clock,
+        };
+        let stopped = || self.with_forward(op, at(clock::pause(clock, self.now)));
+        if let Some(message) = &self.observed.failed {
+            let fault = Fault {
+                cause: Cause::DeployFailed,
+                message: message.clone(),
+            };
+            return Ok(self.fail(op, guard, fault));
+        }
+        let deployment = match self.deployment(Some(plain(&op.to)))? {
+            Err(why) => {
+                return Ok(self.wait_recording(stopped(), reasons::ENGINE_UNREACHABLE, why));
+            }
+            Ok(deployment) => deployment,
+        };
+        if let Some(why) = self.not_ready()? {
+            return Ok(self.wait_recording(stopped(), reasons::DEPENDENCY_NOT_READY, why));
+        }
+        let (running, reading) = clock::run(clock, self.now);
+        let (cause, message) = match deployment {
+            Deployment::Converged => match self.gate(plain(&op.to))? {
+                Err(why) => return Ok(self.wait_recording(stopped(), reasons::PROGRESSING, why)),
+                Ok(gate) => match self.passed(gate) {
+                    Some(passed) => return Ok(self.commit(op, passed)),
+                    None => (Cause::HealthGateFailed, gate.message.clone()),
+                },
+            },
+            Deployment::Absent | Deployment::Differs(_) if reading == Reading::Runs => {
+                let step = Step::Deploy {
+                    candidate: op.to.clone(),
+                    guard: guard.clone(),
+                };
+                return Ok(self.act(op, at(running), step));
+            }
+            Deployment::TasksFailing(why) => (Cause::TasksFailing, why.clone()),
+            Deployment::GivenUp(why) => (Cause::DeployFailed, why.clone()),
+            Deployment::Converging { why, .. }
+            | Deployment::Draining(why)
+            | Deployment::Differs(why) => (
+                Cause::DeployFailed,
+                format!("did not converge before the deadline: {why}"),
+            ),
+            Deployment::Absent => (Cause::DeployFailed, "its services are gone".to_owned()),
+        };
+        let hopeless = matches!(
+            deployment,
+            Deployment::TasksFailing(_) | Deployment::GivenUp(_)
+        );
+        if reading == Reading::Expired || (hopeless && self.leads_back(cause)) {
+            return Ok(self.fail(op, guard, Fault { cause, message }));
+        }
+        Ok(self.wait_recording(
+            self.with_forward(op, at(running)),
+            reasons::PROGRESSING,
+            message,
+        ))
+    }
+
+    /// Why a dependency is not Ready, or nothing. One that cannot be told counts as not Ready: unknown is never yes here.
+    pub(super) fn not_ready(&self) -> Result<Option<String>, Question> {
+        Ok(
+            match self
+                .observed
+                .dependencies
+                .answer(|| Question::Dependencies)?
+            {
+                Err(why) => Some(why.to_owned()),
+                Ok(Dependencies::NotReady(why)) => Some(why.clone()),
+                Ok(Dependencies::Ready) => None,
+            },
+        )
+    }
+
+    /// Proof, when there is some.
+    pub(super) fn passed(&self, gate: &Gate) -> Option<Passed> {
+        let probes = NonZeroU32::new(gate.passes)?;
+        (probes >= self.intent.gate.passes).then_some(Passed {
+            at: gate.at,
+            probes,
+        })
+    }
+
+    // ---- how it ends ----
+
+    fn commit(&self, op: &ForwardOperation, passed: Passed) -> Decision {
+        let before = self.last_good().map(|good| &good.of);
+        let result = match before {
+            None => Outcome::of(Verb::Deployed, &op.to.version),
+            Some(before) => self.moved(Verb::Upgraded, Some(before), &op.to),
+        };
+        let mut record = self.ended(self.standing.clone(), &op.id, &result, Healthy::Yes, "");
+        record.last_good = Some(Release {
+            of: op.to.clone(),
+            passed,
+        });
+        record.unhealthy_since = None;
+        record
+            .alerted
+            .retain(|identity| !identity.starts_with("refused-"));
+        record
+            .quarantine
+            .retain(|failed| failed.version > op.to.version);
+        record.approved.retain(|version| *version > op.to.version);
+        self.settle(record, result, None)
+    }
+
+    fn leads_back(&self, cause: Cause) -> bool {
+        RollbackCondition::of(cause)
+            .is_none_or(|condition| self.intent.rollback.on.contains(&condition))
+    }
+
+    fn fail(&self, op: &ForwardOperation, guard: &Guard, fault: Fault) -> Decision {
+        if self.leads_back(fault.cause) {
+            return self.turn_back(op, Some(guard), fault);
+        }
+        let result = Outcome::of(Verb::DeployFailed, &op.to.version);
+        let told = Told {
+            attempted: Some(op.to.version.clone()),
+            recovered: Some(false),
+        };
+        let message = format!(
+            "{}: {}; rollback.on does not name it",
+            fault.cause.reason(),
+            fault.message
+        );
+        let notice = self.notice(Verb::DeployFailed, &op.id, told, message.clone());
+        let mut record = self.ended(
+            self.standing.clone(),
+            &op.id,
+            &result,
+            Healthy::No,
+            &message,
+        );
+        let resume = Resume::Forward {
+            id: op.id.clone(),
+            of: op.of.clone(),
+            to: op.to.clone(),
+            guard: guard.clone(),
+        };
+        record.operation = Some(Operation::Stuck { fault, resume });
+        self.settle(record, result, Some(notice))
+    }
+
+    fn supersede(&self, op: &ForwardOperation) -> Decision {
+        let fault = Fault {
+            cause: Cause::Superseded,
+            message: "the spec changed".to_owned(),
+        };
+        match &op.at {
+            Forward::Deploy(guard) | Forward::Prove { guard, .. } => {
+                self.turn_back(op, Some(guard), fault)
+            }
+            Forward::Undeploy | Forward::Seal if self.last_good().is_some() => {
+                self.turn_back(op, None, fault)
+            }
+            Forward::Pull | Forward::Freeze | Forward::Undeploy | Forward::Seal => {
+                self.settle_superseded(&op.id, &op.to)
+            }
+        }
+    }
+
+    fn settle_superseded(&self, id: &OperationId, to: &Candidate) -> Decision {
+        let result = self.moved(Verb::Superseded, self.last_good().map(|good| &good.of), to);
+        let record = self.ended(
+            self.standing.clone(),
+            id,
+            &result,
+            Healthy::No,
+            "the spec changed",
+        );
+        self.settle(record, result, None)
+    }
+
+    /// Back to last good; with the data where the release may have touched it (`guard` is there then).
+    fn turn_back(&self, op: &ForwardOperation, guard: Option<&Guard>, fault: Fault) -> Decision {
+        let Some(to) = self.last_good().cloned() else {
+            let abandon = Operation::Abandon {
+                id: op.id.clone(),
+                fault,
+                failed: op.to.clone(),
+            };
+            return Decision::Act {
+                record: self.with(abandon),
+                step: Step::Undeploy,
+            };
+        };
+        let (at, step) = match guard {
+            Some(Guard::Sealed(sealed)) => (Back::Undeploy(sealed.clone()), Step::Undeploy),
+            Some(Guard::NoData) | None => (
+                Back::Deploy,
+                Step::Submit {
+                    release: to.clone(),
+                    nonce: None,
+                },
+            ),
+        };
+        let back = BackOperation {
+            id: op.id.clone(),
+            fault,
+            failed: op.to.clone(),
+            to,
+            at,
+        };
+        Decision::Act {
+            record: self.with(Operation::Back(back)),
+            step,
+        }
+    }
+
+    pub(super) fn abandon(&self, id: &OperationId, fault: &Fault, failed: &Candidate) -> Planned {
+        let same = Operation::Abandon {
+            id: id.clone(),
+            fault: fault.clone(),
+            failed: failed.clone(),
+        };
+        self.undeploy(same, || {
+            if fault.cause == Cause::Superseded {
+                return Ok(self.settle_superseded(id, failed));
+            }
+            let result = Outcome::of(Verb::DeployFailed, &failed.version);
+            let told = Told {
+                attempted: Some(failed.version.clone()),
+                recovered: Some(false),
+            };
+            let message = format!("{}: {}", fault.cause.reason(), fault.message);
+            let notice = self.notice(Verb::DeployFailed, id, told, message.clone());
+            let record = self.ended(self.standing.clone(), id, &result, Healthy::No, &message);
+            Ok(self.settle(
+                self.quarantined(record, failed, fault),
+                result,
+                Some(notice),
+            ))
+        })
+    }
+
+    /// Turned down before anything was touched. It is tried again when the versions are next looked at.
+    fn settle_refused(&self, op: &ForwardOperation, reason: &str, message: &str) -> Decision {
+        let mut record = Standing {
+            operation: None,
+            ..self.standing.clone()
+        };
+        if let Some(checked) = &mut record.checked {
+            checked.refused = Some(NotTaken {
+                version: op.to.version.clone(),
+                reason: reason.to_owned(),
+                message: message.to_owned(),
+            });
+        }
+        self.refused(record, &op.to, reason, message)
+    }
+
+    // ---- small ----
+
+    fn with_forward(&self, op: &ForwardOperation, at: Forward) -> Standing {
+        self.with(Operation::Forward(ForwardOperation { at, ..op.clone() }))
+    }
+
+    fn act(&self, op: &ForwardOperation, at: Forward, step: Step) -> Decision {
+        Decision::Act {
+            record: self.with_forward(op, at),
+            step,
+        }
+    }
+}

@@ -59,7 +59,7 @@ impl Span {
     /// The shortest span: 1 ms.
     pub const MIN: Self = Self(Duration::from_millis(1));
     /// The longest span: 30 days.
-    pub const MAX: Self = Self(Duration::from_secs(30 * 86_400));
+    pub const MAX: Self = Self(Duration::from_hours(30 * 24));
 
     /// A span of whole seconds. For defaults in code: a value outside the limits is pulled to the nearer one.
     pub const fn from_secs(secs: u64) -> Self {
@@ -202,7 +202,8 @@ impl<'de> Deserialize<'de> for Span {
                 self.visit_str(&number.to_string())
             }
         }
-        deserializer.deserialize_str(Visitor)
+        // Not `deserialize_str`: with that, YAML's `10` ends before our advice about units.
+        deserializer.deserialize_any(Visitor)
     }
 }
 

@@ -1,1 +1,6 @@
 //! An operator that keeps Co-op Cloud apps warm on Docker Swarm.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod alert;
+pub mod files;
+pub mod probe;

@@ -1,1 +1,3 @@
 //! The kinds of ci-warm: data, defaults, validation and schema, without I/O.
+
+pub mod version;

@@ -1,1 +1,3 @@
 //! An operator that keeps Co-op Cloud apps warm on Docker Swarm.
+
+pub mod recipe;

@@ -4,3 +4,4 @@
 pub mod alert;
 pub mod files;
 pub mod probe;
+pub mod recipe;

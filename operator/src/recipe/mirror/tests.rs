@@ -240,11 +240,12 @@ async fn damage_that_shows_while_reading_should_be_repaired_by_the_next_refresh(
     assert!(mirror.tree(&commit).await.unwrap().has("compose.yml"));
 }
 
+type Ruin = fn(&Path) -> std::io::Result<()>;
+
 #[tokio::test]
 async fn anything_in_the_mirrors_place_should_be_replaced() {
     let host = Host::new();
     host.publish("1.0.0+1");
-    type Ruin = fn(&Path) -> std::io::Result<()>;
     let cases: [(&str, Ruin); 6] = [
         ("emptied", |dir| {
             std::fs::remove_dir_all(dir).and_then(|()| std::fs::create_dir(dir))

@@ -439,6 +439,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_password_that_git_repeats_should_be_taken_out() {
+        let (_dir, git) =
+            script("echo \"unable to access 'https://bot:hunter2@example.org/x'\" >&2; exit 128");
+        let error = git.run(Call::new("fetch")).await.err().unwrap();
+        let error = error.redacted(&"https://bot:hunter2@example.org/x".parse().unwrap());
+        let error = error.to_string();
+        assert!(error.contains("'https://example.org/x'"), "{error}");
+    }
+
+    #[tokio::test]
     async fn a_missing_program_should_be_named() {
         let git = Git::on(Path::new("/")).program("/nonexistent/git");
         let error = git.run(Call::new("show")).await.err().unwrap().to_string();

@@ -2,7 +2,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use super::super::tags::TaggedVersion;
-use super::super::testing::{Host, snapshot};
+use super::super::testing::{Host, serve, snapshot};
 use super::*;
 
 fn mirror(host: &Host) -> Mirror {
@@ -410,43 +410,6 @@ async fn a_commit_whose_tag_moved_should_still_be_readable() {
         Err(MirrorError::NoSuchRef { .. })
     ));
     assert_ne!(mirror.health.get(), DAMAGED);
-}
-
-/// Serves a directory's files over HTTP until it is dropped; git calls that the dumb protocol.
-fn serve(
-    dir: std::path::PathBuf,
-    listener: tokio::net::TcpListener,
-) -> tokio::task::JoinHandle<()> {
-    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let (read, mut write) = stream.split();
-            let mut lines = BufReader::new(read).lines();
-            let mut path = None;
-            while let Ok(Some(line)) = lines.next_line().await {
-                let asked = line
-                    .strip_prefix("GET /")
-                    .and_then(|rest| rest.split([' ', '?']).next());
-                path = path.or(asked.map(|asked| dir.join(asked)));
-                if line.is_empty() {
-                    break;
-                }
-            }
-            let body = path.and_then(|path| std::fs::read(path).ok());
-            let status = if body.is_some() {
-                "200 OK"
-            } else {
-                "404 Not Found"
-            };
-            let body = body.unwrap_or_default();
-            let head = format!(
-                "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
-                body.len()
-            );
-            let _ = write.write_all(head.as_bytes()).await;
-            let _ = write.write_all(&body).await;
-        }
-    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

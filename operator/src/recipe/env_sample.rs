@@ -291,17 +291,16 @@ fn expand(text: &str, env: &RecipeEnv) -> String {
             rest = if escaped { &after[1..] } else { after };
             continue;
         }
-        let (name, end) = match after
+        let braced = after
             .strip_prefix('{')
-            .and_then(|inner| inner.split_once('}'))
-        {
-            Some((name, _)) => (name, name.len() + 2),
-            None => {
-                let end = after
-                    .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-                    .unwrap_or(after.len());
-                (&after[..end], end)
-            }
+            .and_then(|inner| inner.split_once('}'));
+        let (name, end) = if let Some((name, _)) = braced {
+            (name, name.len() + 2)
+        } else {
+            let end = after
+                .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                .unwrap_or(after.len());
+            (&after[..end], end)
         };
         if is_name(name) {
             out.push_str(env.get(name).map_or("", String::as_str));

@@ -10,6 +10,8 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
+use super::url::GitUrl;
+
 /// Why a call of git gave no answer. None of these means "there is nothing there".
 #[derive(Debug, Error)]
 pub enum GitError {
@@ -65,6 +67,20 @@ pub enum GitError {
     },
 }
 
+impl GitError {
+    /// Takes the user and password out of what git said.
+    pub(super) fn redacted(self, url: &GitUrl) -> Self {
+        match self {
+            Self::Failed { what, status, said } => Self::Failed {
+                what,
+                status,
+                said: url.redact(&said),
+            },
+            other => other,
+        }
+    }
+}
+
 /// What happens when a call writes more than its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Overflow {
@@ -84,14 +100,8 @@ pub(super) struct Call<'a> {
     overflow: Overflow,
 }
 
-/// What a call wrote, and whether that is all of it.
-pub(super) struct Output {
-    pub(super) bytes: Vec<u8>,
-    pub(super) whole: bool,
-}
-
 /// A call on a local repository is short; more means that the disk hangs.
-const LOCAL_LIMIT: Duration = Duration::from_secs(60);
+const LOCAL_LIMIT: Duration = Duration::from_mins(1);
 const STDERR_LIMIT_BYTES: usize = 4096;
 
 impl<'a> Call<'a> {
@@ -163,7 +173,7 @@ impl Git {
     }
 
     /// Runs the call and returns what it wrote to standard output.
-    pub(super) async fn run(&self, call: Call<'_>) -> Result<Output, GitError> {
+    pub(super) async fn run(&self, call: Call<'_>) -> Result<Vec<u8>, GitError> {
         let (what, limit) = (call.what, call.time_limit);
         // The group is killed when this future is dropped, in time or not: a fetch has children of its own.
         match tokio::time::timeout(limit, self.run_unlimited(call)).await {
@@ -172,7 +182,7 @@ impl Git {
         }
     }
 
-    async fn run_unlimited(&self, call: Call<'_>) -> Result<Output, GitError> {
+    async fn run_unlimited(&self, call: Call<'_>) -> Result<Vec<u8>, GitError> {
         let what = call.what;
         let pipe = |source| GitError::Pipe { what, source };
         let mut group = Group(self.start(&call)?);
@@ -221,16 +231,13 @@ impl Git {
                 }),
                 Overflow::Cut => {
                     bytes.truncate(call.limit_bytes);
-                    Ok(Output {
-                        bytes,
-                        whole: false,
-                    })
+                    Ok(bytes)
                 }
             };
         }
         let status = group.0.wait().await.map_err(pipe)?;
         if status.success() {
-            Ok(Output { bytes, whole: true })
+            Ok(bytes)
         } else {
             Err(GitError::Failed { what, status, said })
         }
@@ -410,8 +417,7 @@ mod tests {
             .run(Call::new("show").limit_bytes(1000, Overflow::Cut))
             .await
             .unwrap();
-        assert!(!output.whole);
-        assert_eq!(output.bytes.len(), 1000);
+        assert_eq!(output.len(), 1000);
     }
 
     #[tokio::test]
@@ -429,7 +435,17 @@ mod tests {
         let (_dir, git) = script("exec cat");
         let input = vec![b'x'; 3 << 20];
         let output = git.run(Call::new("cat").stdin(&input)).await.unwrap();
-        assert_eq!(output.bytes.len(), input.len());
+        assert_eq!(output.len(), input.len());
+    }
+
+    #[tokio::test]
+    async fn a_password_that_git_repeats_should_be_taken_out() {
+        let (_dir, git) =
+            script("echo \"unable to access 'https://bot:hunter2@example.org/x'\" >&2; exit 128");
+        let error = git.run(Call::new("fetch")).await.err().unwrap();
+        let error = error.redacted(&"https://bot:hunter2@example.org/x".parse().unwrap());
+        let error = error.to_string();
+        assert!(error.contains("'https://example.org/x'"), "{error}");
     }
 
     #[tokio::test]
@@ -450,7 +466,7 @@ mod tests {
             .run(Call::new("config").args(["config", "--list", "--show-scope"]))
             .await
             .unwrap();
-        let list = String::from_utf8(list.bytes).unwrap();
+        let list = String::from_utf8(list).unwrap();
         assert!(
             list.lines()
                 .all(|line| line.starts_with("local") || line.starts_with("command")),

@@ -220,7 +220,7 @@ impl ComposeView {
                         Value::String(_) | Value::Null => {}
                         Value::Number(_) => tell(Severity::Warning, key, value),
                         Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
-                            tell(Severity::Error, key, value)
+                            tell(Severity::Error, key, value);
                         }
                     }
                 }

@@ -208,7 +208,7 @@ mod tests {
             ..note("long")
         };
         assert!(matches!(
-            manual_migration(&[cut.clone()]),
+            manual_migration(std::slice::from_ref(&cut)),
             ManualMigration::TooLong {
                 size_bytes: 104_857_600,
                 ..

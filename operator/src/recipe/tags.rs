@@ -89,9 +89,7 @@ pub(super) async fn commit_of(git: &Git, name: &str) -> Result<Option<CommitId>,
         .args(["rev-parse", "--verify", "--quiet"])
         .args([format!("{name}^{{commit}}")]);
     match git.run(call).await {
-        Ok(output) => Ok(CommitId::parse(
-            String::from_utf8_lossy(&output.bytes).trim(),
-        )),
+        Ok(output) => Ok(CommitId::parse(String::from_utf8_lossy(&output).trim())),
         // With --quiet, a name that does not exist is told by the exit code alone.
         Err(GitError::Failed { said, status, .. })
             if said.is_empty() && status.code() == Some(1) =>
@@ -155,7 +153,6 @@ async fn list(git: &Git) -> Result<Vec<Tag>, GitError> {
         .await?;
     let mut tags = Vec::new();
     for line in output
-        .bytes
         .split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty())
     {

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 /// A directory with a recipe's repository (`origin`) and a store (`root`).
 pub(super) struct Host {
@@ -102,4 +105,37 @@ pub(super) fn snapshot(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     }
     found.sort();
     found
+}
+
+/// Serves a directory's files over HTTP until it is dropped; git calls that the dumb protocol.
+pub(super) fn serve(dir: PathBuf, listener: TcpListener) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (read, mut write) = stream.split();
+            let mut lines = BufReader::new(read).lines();
+            let mut path = None;
+            while let Ok(Some(line)) = lines.next_line().await {
+                let asked = line
+                    .strip_prefix("GET /")
+                    .and_then(|rest| rest.split([' ', '?']).next());
+                path = path.or(asked.map(|asked| dir.join(asked)));
+                if line.is_empty() {
+                    break;
+                }
+            }
+            let body = path.and_then(|path| std::fs::read(path).ok());
+            let status = if body.is_some() {
+                "200 OK"
+            } else {
+                "404 Not Found"
+            };
+            let body = body.unwrap_or_default();
+            let head = format!(
+                "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            let _ = write.write_all(head.as_bytes()).await;
+            let _ = write.write_all(&body).await;
+        }
+    })
 }

@@ -128,7 +128,7 @@ impl Tree {
             .limit_bytes(LISTING_MAX_BYTES, Overflow::Refuse);
         let failed = |source| failed(&health, commit, source);
         let listing = git.run(list).await.map_err(failed)?;
-        let mut entries = parse_listing(&listing.bytes).map_err(failed)?;
+        let mut entries = parse_listing(&listing).map_err(failed)?;
         let links: Vec<&Entry> = entries
             .values()
             .filter(|entry| matches!(entry.kind, Kind::Link(_)))
@@ -228,7 +228,7 @@ impl Tree {
             .run(call)
             .await
             .map_err(|source| failed(&self.health, self.commit(), source))?;
-        Ok(output.bytes)
+        Ok(output)
     }
 }
 
@@ -428,7 +428,7 @@ async fn read_blobs(git: &Git, entries: &[&Entry]) -> Result<BTreeMap<String, Ve
         .args(["cat-file", "--batch"])
         .stdin(asked.as_bytes())
         .limit_bytes(limit_bytes, Overflow::Refuse);
-    let output = git.run(call).await?.bytes;
+    let output = git.run(call).await?;
     let mut rest = output.as_slice();
     for entry in entries {
         let end = rest

@@ -1,6 +1,8 @@
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use super::super::testing::{Host, snapshot};
+use super::super::tags::TaggedVersion;
+use super::super::testing::{Host, serve, snapshot};
 use super::*;
 
 fn mirror(host: &Host) -> Mirror {
@@ -12,11 +14,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn names(versions: &Versions) -> Vec<String> {
-    versions
-        .versions
-        .iter()
-        .map(|tagged| tagged.tag())
-        .collect()
+    versions.versions.iter().map(TaggedVersion::tag).collect()
 }
 
 fn stale(refreshed: &Refreshed) -> (Option<Timestamp>, &str) {
@@ -77,8 +75,6 @@ async fn tags_that_are_no_versions_should_be_counted_and_some_named() {
     assert_eq!(versions.skipped, 32);
     assert_eq!(versions.skipped_names.len(), tags::SKIPPED_NAMES_MAX);
 }
-
-use std::ffi::OsStr;
 
 #[tokio::test]
 async fn a_new_version_should_come_and_nothing_new_should_write_nothing() {
@@ -244,35 +240,34 @@ async fn damage_that_shows_while_reading_should_be_repaired_by_the_next_refresh(
     assert!(mirror.tree(&commit).await.unwrap().has("compose.yml"));
 }
 
+type Ruin = fn(&Path) -> std::io::Result<()>;
+
 #[tokio::test]
 async fn anything_in_the_mirrors_place_should_be_replaced() {
     let host = Host::new();
     host.publish("1.0.0+1");
-    for (name, ruin) in [
-        (
-            "emptied",
-            (|dir: &Path| {
-                std::fs::remove_dir_all(dir)
-                    .and_then(|()| std::fs::create_dir(dir))
-                    .unwrap()
-            }) as fn(&Path),
-        ),
-        ("config", |dir| {
-            std::fs::write(dir.join("config"), "[core\n\0").unwrap()
+    let cases: [(&str, Ruin); 6] = [
+        ("emptied", |dir| {
+            std::fs::remove_dir_all(dir).and_then(|()| std::fs::create_dir(dir))
         }),
-        ("head", |dir| std::fs::write(dir.join("HEAD"), "").unwrap()),
+        ("config", |dir| {
+            std::fs::write(dir.join("config"), "[core\n\0")
+        }),
+        ("head", |dir| std::fs::write(dir.join("HEAD"), "")),
         ("file", |dir| {
-            std::fs::remove_dir_all(dir)
-                .and_then(|()| std::fs::write(dir, "x"))
-                .unwrap()
+            std::fs::remove_dir_all(dir).and_then(|()| std::fs::write(dir, "x"))
         }),
         ("ref", |dir| {
-            std::fs::write(dir.join("refs/tags/1.0.0+1"), "").unwrap()
+            std::fs::write(dir.join("refs/tags/1.0.0+1"), "")
         }),
-    ] {
+        ("objects", |dir| {
+            std::fs::remove_dir_all(dir.join("objects"))
+        }),
+    ];
+    for (name, ruin) in cases {
         mirror(&host).refresh(at(1)).await.unwrap();
         let mirror = mirror(&host);
-        ruin(mirror.dir());
+        ruin(mirror.dir()).unwrap();
         fresh(
             &mirror
                 .refresh(at(2))
@@ -305,7 +300,7 @@ async fn what_an_interrupted_build_left_should_not_get_in_the_way() {
     let host = Host::new();
     host.publish("1.0.0+1");
     let mirror = mirror(&host);
-    let left = beside(mirror.dir(), "new").join("objects");
+    let left = mirror.place.new_dir().join("objects");
     std::fs::create_dir_all(&left).unwrap();
     std::fs::write(left.join("half"), "x").unwrap();
     mirror.refresh(at(1)).await.unwrap();
@@ -370,4 +365,141 @@ async fn names_should_resolve_to_commits() {
             "{name}: {error}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_commit_whose_tag_moved_should_still_be_readable() {
+    let host = Host::new();
+    host.write("compose.yml", "old");
+    let old = CommitId::parse(&host.publish("1.0.0+1")).unwrap();
+    let mirror = mirror(&host);
+    mirror.refresh(at(1)).await.unwrap();
+    host.write("compose.yml", "new");
+    host.git(["add", "--all"]);
+    host.git(["commit", "--quiet", "--amend", "-m", "rewritten"]);
+    host.git(["tag", "--force", "1.0.0+1"]);
+    assert_eq!(mirror.refresh(at(2)).await.unwrap().moved.len(), 1);
+    assert_eq!(
+        mirror
+            .tree(&old)
+            .await
+            .unwrap()
+            .read_text("compose.yml")
+            .await
+            .unwrap(),
+        "old"
+    );
+    // A mirror that was built since has it from the remote, while the remote still has it.
+    std::fs::remove_dir_all(mirror.dir()).unwrap();
+    mirror.refresh(at(3)).await.unwrap();
+    host.git(["config", "uploadpack.allowAnySHA1InWant", "true"]);
+    assert_eq!(
+        mirror
+            .tree(&old)
+            .await
+            .unwrap()
+            .read_text("compose.yml")
+            .await
+            .unwrap(),
+        "old"
+    );
+    // A commit that is nowhere is no damage: nothing is built again.
+    let absent = CommitId::parse(&"1".repeat(40)).unwrap();
+    assert!(matches!(
+        mirror.tree(&absent).await,
+        Err(MirrorError::NoSuchRef { .. })
+    ));
+    assert_ne!(mirror.health.get(), DAMAGED);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_web_server_should_be_mirrored_and_its_password_kept_secret() {
+    let host = Host::new();
+    host.publish("1.0.0+1");
+    host.git(["update-server-info"]);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = serve(host.origin(), listener);
+    let url = format!("http://bot:hunter2@127.0.0.1:{port}/.git");
+    let mirror = Mirror::new(&host.root(), url.parse().unwrap());
+    fresh(&mirror.refresh(at(1)).await.unwrap());
+    assert_eq!(names(&mirror.versions().await.unwrap()), ["1.0.0+1"]);
+    assert!(mirror.default_branch().await.unwrap().is_some());
+    server.abort();
+    let _ = server.await;
+    let refreshed = mirror.refresh(at(2)).await.unwrap();
+    assert!(stale(&refreshed).1.contains("127.0.0.1"), "{refreshed:?}");
+    let other = Mirror::new(&host.root(), format!("{url}/other").parse().unwrap());
+    let error = other.refresh(at(3)).await.unwrap_err();
+    for shown in [
+        format!("{refreshed:?}"),
+        error.to_string(),
+        format!("{error:?}"),
+        format!("{mirror:?}"),
+    ] {
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+    for (path, bytes) in snapshot(&host.root()) {
+        assert!(
+            !String::from_utf8_lossy(&bytes).contains("hunter2"),
+            "{}",
+            path.display()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_local_repository_of_another_user_should_be_readable() {
+    let host = Host::new();
+    host.publish("1.0.0+1");
+    for (path, _) in snapshot(&host.origin()) {
+        for path in path
+            .ancestors()
+            .take_while(|path| path.starts_with(host.origin()))
+        {
+            if std::os::unix::fs::chown(path, Some(12345), None).is_err() {
+                // Only root can give files away, and only then is there something to test.
+                return;
+            }
+        }
+    }
+    for url in [host.url(), format!("file://{}", host.url())] {
+        let mirror = Mirror::new(&host.root(), url.parse().unwrap());
+        fresh(&mirror.refresh(at(1)).await.unwrap());
+        assert_eq!(names(&mirror.versions().await.unwrap()), ["1.0.0+1"]);
+    }
+}
+
+#[tokio::test]
+async fn a_mirror_that_git_cannot_bring_up_to_date_should_be_built_anew() {
+    let host = Host::new();
+    host.publish("1.0.0+1");
+    let mirror = mirror(&host);
+    mirror.refresh(at(1)).await.unwrap();
+    host.publish("1.1.0+1");
+    // What a git that was killed leaves behind.
+    std::fs::write(mirror.dir().join("refs/tags/1.1.0+1.lock"), "").unwrap();
+    fresh(&mirror.refresh(at(2)).await.unwrap());
+    assert_eq!(
+        names(&mirror.versions().await.unwrap()),
+        ["1.0.0+1", "1.1.0+1"]
+    );
+}
+
+#[tokio::test]
+async fn a_branch_that_became_a_directory_of_branches_should_not_stop_refreshes() {
+    let host = Host::new();
+    host.publish("1.0.0+1");
+    host.git(["branch", "side"]);
+    let mirror = mirror(&host);
+    mirror.refresh(at(1)).await.unwrap();
+    host.git(["branch", "--delete", "--force", "side"]);
+    host.git(["branch", "side/one"]);
+    host.publish("1.1.0+1");
+    fresh(&mirror.refresh(at(2)).await.unwrap());
+    assert_eq!(
+        names(&mirror.versions().await.unwrap()),
+        ["1.0.0+1", "1.1.0+1"]
+    );
+    assert!(mirror.resolve("side/one").await.is_ok());
 }

@@ -36,6 +36,8 @@ pub mod reasons {
     pub const INVALID_MANIFEST: &str = "InvalidManifest";
     /// Another object, older than this one, has the stack or the domain.
     pub const NAME_TAKEN: &str = "NameTaken";
+    /// The stack's name changed while the app runs as another stack.
+    pub const STACK_IMMUTABLE: &str = "StackImmutable";
     /// `dependsOn` leads back to the object itself.
     pub const DEPENDENCY_CYCLE: &str = "DependencyCycle";
     /// The gate asks a host that the app itself does not serve.

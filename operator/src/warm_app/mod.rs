@@ -9,6 +9,7 @@ mod kind;
 mod observe;
 mod probing;
 mod reconcile;
+mod relations;
 mod render;
 mod status;
 

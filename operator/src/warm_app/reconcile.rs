@@ -15,6 +15,7 @@ use jiff::Timestamp;
 
 use super::WarmApp;
 use super::act::Failed;
+use super::relations;
 use super::intent::intent;
 use super::observe::{Desk, Found};
 use super::probing::Probing;
@@ -53,14 +54,15 @@ impl WarmApps {
 impl Reconcile<WarmApp> for WarmApps {
     async fn reconcile(&self, cx: &Context<WarmApp>) -> Result<Action, ReconcileError> {
         let app = cx.object();
-        if let Some(problem) = crate::relations::refusal(cx.store(), app) {
+        if let Some(problem) = relations::refusal(cx.store(), app) {
             return self.refuse(cx, problem).await;
         }
         if !app.deleting() {
             cx.add_finalizer(FINALIZER).await?;
         }
-        let instance = Instance::new(&self.root, &app.spec.stack_name());
-        self.take_requests(cx, &instance)?;
+        let stack = app.status.own.stack.clone().unwrap_or_else(|| app.spec.stack_name());
+        let instance = Instance::new(&self.root, &stack);
+        self.take_requests(cx, &instance).await?;
         let mut failed = None;
         for _ in 0..STEPS {
             match self.turn(cx, &instance, failed.take()).await? {
@@ -123,7 +125,7 @@ impl WarmApps {
                 if let End::Result(result) = &end {
                     let kind = if notice.is_some() { EventType::Warning } else { EventType::Normal };
                     let reason = Reason::of("Settled");
-                    cx.store().event(cx.name(), &app.meta.uid, kind, reason, &result.to_string()).map_err(ReconcileError::transient)?;
+                    cx.event(kind, reason, result.to_string()).await?;
                 }
                 if end == End::Removed {
                     self.probing.reset(instance.stack());
@@ -216,7 +218,7 @@ impl WarmApps {
     async fn refuse(
         &self,
         cx: &Context<WarmApp>,
-        problem: crate::relations::Refusal,
+        problem: relations::Refusal,
     ) -> Result<Action, ReconcileError> {
         let mut own = cx.object().status.own.clone();
         own.readiness = Some(ci_warm_api_types::warm_app::Readiness {
@@ -264,7 +266,7 @@ impl WarmApps {
     // ---- requests ----
 
     /// Takes what a person asked for into the journal, once, then removes the files.
-    fn take_requests(&self, cx: &Context<WarmApp>, instance: &Instance) -> Result<(), ReconcileError> {
+    async fn take_requests(&self, cx: &Context<WarmApp>, instance: &Instance) -> Result<(), ReconcileError> {
         for request in cx.requests() {
             let mut standing = instance.standing().map_err(ReconcileError::terminal)?;
             if !standing.consumed.contains(&request.id) {
@@ -273,9 +275,7 @@ impl WarmApps {
                     Err(why) => {
                         let reason = Reason::of("RequestRefused");
                         let message = format!("{}: {why}", request.path.display());
-                        cx.store()
-                            .event(cx.name(), &cx.object().meta.uid, EventType::Warning, reason, &message)
-                            .map_err(ReconcileError::transient)?;
+                        cx.event(EventType::Warning, reason, message).await?;
                     }
                 }
                 standing.consumed.push(request.id.clone());
@@ -283,7 +283,7 @@ impl WarmApps {
                 standing.consumed.drain(..excess);
                 instance.record(&standing).map_err(ReconcileError::transient)?;
             }
-            requests::consume(request).map_err(ReconcileError::transient)?;
+            cx.consume(request).await?;
         }
         Ok(())
     }

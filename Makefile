@@ -8,8 +8,9 @@ export PATH := $(CARGO_TARGET_DIR)/tools/bin:$(PATH)
 # Where dockerd's log is kept when a test fails.
 export CI_WARM_ENGINE_LOG := $(CARGO_TARGET_DIR)/dockerd.log
 
-unit := --workspace --exclude ci-warm-e2e --exclude ci-warm-records
-swarm := -p ci-warm-e2e -p ci-warm-records
+# Always the whole workspace, so that no dependency is compiled twice with different features.
+swarm_tests := $(patsubst e2e/tests/%.rs,--test %,$(sort $(wildcard e2e/tests/*.rs)))
+TESTS ?= $(swarm_tests)
 
 .PHONY: help
 help: ## Say what there is
@@ -29,9 +30,13 @@ setup: ## Install what the tests need and this machine lacks (Debian, root)
 
 .PHONY: test
 test: setup ## Everything: lint, unit tests, then the tests on a real Swarm
-	$(MAKE) --no-print-directory lint
-	$(MAKE) --no-print-directory unit
-	$(MAKE) --no-print-directory e2e
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; status=0; \
+	for part in lint unit e2e; do \
+	    $(MAKE) --no-print-directory $$part 2>&1 | tee -i -a "$$log" || { status=1; break; }; \
+	done; \
+	awk '/^test result:/ { passed += $$4; failed += $$6; ignored += $$8 } \
+	     END { printf "test: %d passed, %d failed, %d ignored\n", passed, failed, ignored; exit failed + ignored > 0 }' "$$log"; \
+	exit $$status
 
 .PHONY: lint
 lint: ## Format, clippy, docs, licences, duplicates, sources
@@ -43,20 +48,20 @@ lint: ## Format, clippy, docs, licences, duplicates, sources
 
 .PHONY: unit
 unit: ## The tests that need no engine
-	cargo test --locked $(unit)
+	cargo test --locked --workspace --exclude ci-warm-e2e
 
 .PHONY: e2e
-e2e: ## The tests on a real Swarm; ARGS goes to cargo test: make e2e ARGS='--test rig'
+e2e: ## The tests on a real Swarm; one of them: make e2e TESTS='--test rig' ARGS='-- records'
 	scripts/setup.sh engine
 	cargo build --locked --workspace
-	cargo test --locked $(swarm) --no-run
-	scripts/engine.sh run -- cargo test --locked --offline $(swarm) $(ARGS)
+	cargo test --locked --workspace $(swarm_tests) --no-run
+	scripts/engine.sh run -- cargo test --locked --offline --workspace $(TESTS) $(ARGS)
 
 .PHONY: demo
 demo: ## A failed upgrade undone before your eyes, on a Swarm of its own
 	scripts/setup.sh engine
 	cargo build --locked --workspace
-	scripts/engine.sh run -- cargo run --locked --offline --quiet -p ci-warm-e2e --bin demo
+	scripts/engine.sh run -- $(CARGO_TARGET_DIR)/debug/demo
 
 .PHONY: mutants
 mutants: ## Do the tests of the planner notice when it is changed? (long)

@@ -16,7 +16,7 @@
 # CMD gets CI_WARM_TEST_ENGINE and DOCKER_HOST (unix://DIR/docker.sock).
 set -euo pipefail
 
-readonly LIMIT=60 # seconds, for each thing that is waited for
+LIMIT=60 # seconds, for each thing that is waited for
 readonly MARK=.ci-warm-engine
 
 say() { printf 'engine: %s\n' "$*" >&2; }
@@ -180,8 +180,8 @@ remove_cgroups() {
     local name
     name=$(cgroup_of "$1")
     cgroups_gone() {
-        find /sys/fs/cgroup -maxdepth 3 -type d -name "$name" -prune -exec find {} -depth -type d -exec rmdir {} + \; 2>/dev/null
-        [ -z "$(find /sys/fs/cgroup -maxdepth 3 -type d -name "$name" 2>/dev/null)" ]
+        find /sys/fs/cgroup -depth -type d \( -path "*/$name" -o -path "*/$name/*" \) -exec rmdir {} +
+        [ -z "$(find /sys/fs/cgroup -type d -name "$name")" ]
     }
     wait_until "control groups $name to empty" cgroups_gone || true
 }
@@ -199,19 +199,35 @@ exec_beside() {
 
 run_beside() {
     need_root
-    local dir status=0
-    dir=$(mktemp -d "${TMPDIR:-/tmp}/ci-warm-engine.XXXXXX")
-    # shellcheck disable=SC2064  # the directory of now
-    trap "down '$dir'" EXIT
+    local status=0
+    run_dir=$(mktemp -d "${TMPDIR:-/tmp}/ci-warm-engine.XXXXXX")
+    run_group=
+    trap end_run EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
-    up "$dir"
-    ("$BASH" "$0" exec "$dir" "$@") || status=$?
+    up "$run_dir"
+    # A process group of its own, so that what CMD started and did not end goes with it.
+    set -m
+    "$BASH" "$0" exec "$run_dir" "$@" &
+    run_group=$!
+    set +m
+    wait "$run_group" || status=$?
     if ((status != 0)) && [ -n "${CI_WARM_ENGINE_LOG:-}" ]; then
         mkdir -p "$(dirname "$CI_WARM_ENGINE_LOG")"
-        cp "$dir/dockerd.log" "$CI_WARM_ENGINE_LOG" && say "dockerd's log: $CI_WARM_ENGINE_LOG"
+        cp "$run_dir/dockerd.log" "$CI_WARM_ENGINE_LOG" && say "dockerd's log: $CI_WARM_ENGINE_LOG"
     fi
     exit "$status"
+}
+
+end_run() {
+    # Whoever reads our output may have gone, which must not cut this short.
+    trap '' PIPE INT TERM HUP
+    if [ -n "$run_group" ]; then
+        group_gone() { ! kill -0 -- "-$run_group"; }
+        kill -TERM -- "-$run_group" 2>/dev/null || true
+        LIMIT=5 wait_until "the command to end" group_gone || kill -KILL -- "-$run_group" 2>/dev/null || true
+    fi
+    down "$run_dir"
 }
 
 verb=${1:-}

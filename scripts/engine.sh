@@ -68,11 +68,23 @@ prepare_namespaces() {
     mount -t tmpfs run /run
     mount -t tmpfs etc-docker /etc/docker
     if [ -d /opt ]; then mount -t tmpfs opt /opt; fi
-    if [ ! -w /sys/fs/cgroup ] && ! ls /sys/fs/cgroup/*/ >/dev/null 2>&1; then
-        say "no control groups at /sys/fs/cgroup"
-    fi
+    mount_cgroups
     touch "$dir/prepared"
     exec tini -- sleep infinity </dev/null
+}
+
+# A machine without an init system that does it has no control groups mounted.
+mount_cgroups() {
+    local controller
+    if [ -n "$(ls -A /sys/fs/cgroup)" ]; then return; fi
+    mount -t tmpfs cgroup /sys/fs/cgroup
+    for controller in $(awk '!/^#/ && $4 == 1 { print $1 }' /proc/cgroups); do
+        mkdir "/sys/fs/cgroup/$controller"
+        mount -t cgroup -o "$controller" cgroup "/sys/fs/cgroup/$controller" || rmdir "/sys/fs/cgroup/$controller"
+    done
+    if [ -n "$(ls -A /sys/fs/cgroup)" ]; then return; fi
+    umount /sys/fs/cgroup
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup
 }
 
 start_namespaces() {
@@ -108,7 +120,10 @@ start_dockerd() {
         --pidfile "$dir/dockerd.pid" --host "unix://$dir/docker.sock" \
         --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$(cgroup_of "$dir")" \
         --shutdown-timeout 5 </dev/null >>"$dir/dockerd.log" 2>&1 &
-    wait_until "dockerd (see $dir/dockerd.log)" docker_at "$dir" version
+    local starter=$!
+    dockerd_answers_or_ended() { docker_at "$dir" version || ! kill -0 "$starter"; }
+    wait_until "dockerd (see $dir/dockerd.log)" dockerd_answers_or_ended || return 1
+    docker_at "$dir" version >/dev/null 2>&1 || { say "dockerd ended at once (see $dir/dockerd.log)"; return 1; }
 }
 
 swarm_active() { [ "$(docker_at "$1" info -f '{{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}}')" = "active true" ]; }
@@ -165,6 +180,8 @@ down() {
         # Leaving stops the tasks in an orderly way; the kernel would end them a moment later in any case.
         timeout "$LIMIT" docker -H "unix://$dir/docker.sock" swarm leave --force >/dev/null 2>&1 || true
         stop_dockerd "$dir" || true
+        # From inside first, as the engine may be the only one that sees them.
+        inside "$dir" "$BASH" -c "$(declare -f rmdir_cgroups); rmdir_cgroups $(cgroup_of "$dir")" || true
         kill -KILL "$pid" 2>/dev/null || true
         init_gone() { ! init_of "$dir"; }
         wait_until "the namespaces to end" init_gone || return 1
@@ -176,14 +193,15 @@ down() {
     if [ "$made" = yes ]; then rmdir --ignore-fail-on-non-empty /etc/docker; fi
 }
 
+rmdir_cgroups() {
+    find /sys/fs/cgroup -depth -type d \( -path "*/$1" -o -path "*/$1/*" \) -exec rmdir {} + 2>/dev/null
+    [ -z "$(find /sys/fs/cgroup -type d -name "$1")" ]
+}
+
 remove_cgroups() {
     local name
     name=$(cgroup_of "$1")
-    cgroups_gone() {
-        find /sys/fs/cgroup -depth -type d \( -path "*/$name" -o -path "*/$name/*" \) -exec rmdir {} +
-        [ -z "$(find /sys/fs/cgroup -type d -name "$name")" ]
-    }
-    wait_until "control groups $name to empty" cgroups_gone || true
+    wait_until "control groups $name to empty" rmdir_cgroups "$name" || true
 }
 
 # --- the rest ---------------------------------------------------------------------------------------------------------

@@ -35,18 +35,24 @@ cc gcc
 P
 }
 
-setup_engine() {
-    local missing=() program package
+missing_packages() {
+    local program package
     while read -r program package; do
-        PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || missing+=("$package")
-    done < <(packages)
+        PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || printf '%s\n' "$package"
+    done < <(packages) | sort -u
+}
+
+setup_engine() {
+    local missing
+    mapfile -t missing < <(missing_packages)
     if ((${#missing[@]})); then
-        local list
-        list=$(printf '%s\n' "${missing[@]}" | sort -u | tr '\n' ' ')
+        local list=${missing[*]}
         command -v apt-get >/dev/null || die "not a Debian system; install these by hand (Debian's names): $list"
         [ "$(id -u)" = 0 ] || die "as root: apt-get update && apt-get install --no-install-recommends $list"
         say "installing $list"
-        install_packages $list
+        install_packages "${missing[@]}"
+        mapfile -t missing < <(missing_packages)
+        ((${#missing[@]} == 0)) || die "still incomplete after installing it: ${missing[*]}"
     fi
     [ "$(id -u)" = 0 ] || die "the tests start an engine of their own and need root: run make with sudo"
 }

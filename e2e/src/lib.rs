@@ -26,7 +26,7 @@ pub use operator::{Ccctl, Operator};
 pub use ports::free_port;
 pub use recipe::{Draft, RecipeRepo};
 pub use registry::Registry;
-pub use rig::Rig;
+pub use rig::{Ending, Rig};
 pub use scene::Scene;
 pub use variant::Variant;
 pub use volume::VolumeHash;

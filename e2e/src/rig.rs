@@ -3,6 +3,7 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::docker::Docker;
@@ -14,6 +15,7 @@ const ENGINE: &str = "CI_WARM_TEST_ENGINE";
 #[derive(Debug)]
 pub struct Rig {
     docker: Docker,
+    directory: PathBuf,
     building: Mutex<()>,
 }
 
@@ -43,6 +45,7 @@ impl Rig {
             assert_eq!(state, "active true", "{host} is not a Swarm manager");
             Self {
                 docker,
+                directory: directory.to_owned(),
                 building: Mutex::new(()),
             }
         })
@@ -53,12 +56,46 @@ impl Rig {
         &self.docker
     }
 
+    /// Stops dockerd and starts it again; returns when the Swarm's node is ready. Every container is stopped on the way,
+    /// those of other tests too, so tests that do this have a file of their own in `tests/`.
+    #[track_caller]
+    pub fn restart_engine(&self, ending: Ending) {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/engine.sh");
+        let signal = match ending {
+            Ending::Orderly => "TERM",
+            Ending::Crash => "KILL",
+        };
+        let mut command = Command::new(script);
+        command
+            .arg("restart")
+            .arg(&self.directory)
+            .arg(signal)
+            .stdin(Stdio::null());
+        let status = command
+            .status()
+            .unwrap_or_else(|error| panic!("{script}: {error}"));
+        assert!(
+            status.success(),
+            "dockerd did not come back; see {}/dockerd.log",
+            self.directory.display()
+        );
+    }
+
     /// The reference of `variant`'s image, which is made first when it is missing. It exists on the engine only, so it
     /// can be run but not pulled; see [`crate::Registry`].
     pub fn image(&self, variant: &Variant) -> String {
         let _one_at_a_time = self.building.lock().unwrap_or_else(PoisonError::into_inner);
         variant.build(&self.docker)
     }
+}
+
+/// How dockerd ends when it is restarted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// By SIGTERM, as a service manager stops it.
+    Orderly,
+    /// By SIGKILL, as if it had crashed.
+    Crash,
 }
 
 /// Goes with the engine when it is one of `scripts/engine.sh`.

@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
     /// The file's name as the caller gave it.
-    pub file: std::rc::Rc<str>,
+    pub file: std::sync::Arc<str>,
     /// Line, from 1.
     pub line: usize,
     /// Column, from 1.
@@ -33,7 +33,7 @@ pub struct LoadError {
     /// The key path, such as `services.web.ports[0]`; empty for the whole file.
     pub path: String,
     /// What is wrong and what to do.
-    pub problem: Problem,
+    pub problem: Box<Problem>,
 }
 
 impl fmt::Display for LoadError {
@@ -64,7 +64,7 @@ impl LoadError {
             line: None,
             column: None,
             path: path.into(),
-            problem,
+            problem: Box::new(problem),
         }
     }
 

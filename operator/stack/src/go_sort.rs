@@ -240,3 +240,80 @@ impl<T, L: Fn(&T, &T) -> bool> Sort<'_, T, L> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The order `sort.Slice` of Go leaves (recorded): length, pattern of the keys, FNV-1a of where each item came from.
+    #[test]
+    fn sort_by_should_leave_equal_items_where_go_leaves_them() {
+        let recorded: &[(usize, usize, u64)] = &[
+            (13, 0, 0xb961_37ea_2d10_008f),
+            (13, 1, 0x2b82_b4fa_14bb_d7bf),
+            (13, 2, 0x1d2f_a564_5d0d_ec3f),
+            (13, 3, 0xb961_37ea_2d10_008f),
+            (13, 4, 0xa269_83cb_064b_5547),
+            (17, 0, 0x1ada_3547_1726_c09f),
+            (17, 1, 0xabf4_d9c7_44c4_a3a1),
+            (17, 2, 0x1159_7f9b_8d62_4b3f),
+            (17, 3, 0x1ada_3547_1726_c09f),
+            (17, 4, 0x9a05_25ba_4dda_81cf),
+            (20, 0, 0xcc92_7f6e_e23a_0f61),
+            (20, 1, 0x5eaa_2adf_6c46_0f47),
+            (20, 2, 0xd589_877c_c436_ed39),
+            (20, 3, 0xcc92_7f6e_e23a_0f61),
+            (20, 4, 0x6ff7_b0bd_e5da_200f),
+            (33, 0, 0x4013_a150_50e8_031f),
+            (33, 1, 0xd560_0f80_a3d4_6273),
+            (33, 2, 0xf707_92b1_d4e7_985f),
+            (33, 3, 0x4013_a150_50e8_031f),
+            (33, 4, 0x2d27_83be_0bc3_7897),
+            (51, 0, 0xa2ae_78d0_3883_5e08),
+            (51, 1, 0xc5b5_f36b_b4f2_68dc),
+            (51, 2, 0xd968_d6e9_d87f_7db4),
+            (51, 3, 0xa2ae_78d0_3883_5e08),
+            (51, 4, 0x3be9_d9e8_94ea_6fe6),
+            (64, 0, 0x8368_214f_7799_5ee5),
+            (64, 1, 0xf08f_9b17_f0ec_0f5f),
+            (64, 2, 0x1d7f_25a0_4930_80a5),
+            (64, 3, 0x8368_214f_7799_5ee5),
+            (64, 4, 0x04c6_34fa_acfb_8c4b),
+            (100, 0, 0xfb5c_8cec_60d8_3ab1),
+            (100, 1, 0x7ca1_f871_943c_0821),
+            (100, 2, 0x6449_3148_4736_d1d9),
+            (100, 3, 0xfb5c_8cec_60d8_3ab1),
+            (100, 4, 0x6327_3976_efcc_c0ff),
+            (200, 0, 0x43cf_a802_3695_d3bd),
+            (200, 1, 0xf596_34a1_2302_01f3),
+            (200, 2, 0x816c_8d99_fa87_6835),
+            (200, 3, 0x43cf_a802_3695_d3bd),
+            (200, 4, 0xb0ca_147c_eeec_61eb),
+        ];
+        let mut seed = 1_u32;
+        for (len, pattern, fingerprint) in recorded {
+            let mut items = Vec::new();
+            for index in 0..*len {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let random = (seed >> 16) as usize;
+                let key = match pattern {
+                    0 => 0,
+                    1 => random % 3,
+                    2 => len - index,
+                    3 => index / 4,
+                    _ if index % 2 == 0 => index,
+                    _ => random % len,
+                };
+                items.push((key, index));
+            }
+            sort_by(&mut items, |a, b| a.0 < b.0);
+            assert!(items.is_sorted_by_key(|item| item.0));
+            let hash = items
+                .iter()
+                .fold(14_695_981_039_346_656_037_u64, |hash, item| {
+                    (hash ^ item.1 as u64).wrapping_mul(1_099_511_628_211)
+                });
+            assert_eq!(hash, *fingerprint, "{len} items of pattern {pattern}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::convert::{self, Contents};
 use crate::decode::{self, Surroundings};
@@ -105,7 +105,7 @@ pub fn load(
     };
     let mut first: Option<Version> = None;
     for file in files {
-        let mut root = yaml::parse(&Rc::from(file.name.as_str()), &file.text)?;
+        let mut root = yaml::parse(&Arc::from(file.name.as_str()), &file.text)?;
         if root.map().is_none() {
             return Err(LoadError::at(&root.at, "", Problem::TopLevel));
         }

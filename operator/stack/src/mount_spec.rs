@@ -40,12 +40,12 @@ pub(crate) fn parse(text: &str) -> Result<Mount, String> {
             }
         }
     }
-    mount.kind = if is_path(&mount.source) {
+    let kind = if is_path(&mount.source) {
         "bind"
     } else {
         "volume"
-    }
-    .to_owned();
+    };
+    kind.clone_into(&mut mount.kind);
     Ok(mount)
 }
 

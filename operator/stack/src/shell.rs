@@ -26,9 +26,8 @@ pub(crate) fn split(text: &str) -> Result<Vec<String>, SplitError> {
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
         state = match (state, c) {
-            (In::Comment, '\n') => In::Blank,
+            (In::Comment, '\n') | (In::Blank, ' ' | '\t' | '\r' | '\n') => In::Blank,
             (In::Comment, _) | (In::Blank, '#') => In::Comment,
-            (In::Blank, ' ' | '\t' | '\r' | '\n') => In::Blank,
             (In::Word, ' ' | '\t' | '\r' | '\n') => {
                 words.push(std::mem::take(&mut word));
                 In::Blank

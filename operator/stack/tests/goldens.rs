@@ -68,7 +68,7 @@ fn stack(expected: &Value) -> Result<Stack, String> {
     Ok(stack)
 }
 
-/// What would be POSTed, with the ids the recording engine gives out.
+/// What would be posted, with the ids the recording engine gives out.
 fn requests(stack: &Stack) -> Vec<(String, Value)> {
     let mut ids = Ids::default();
     for secret in &stack.secrets {
@@ -80,26 +80,29 @@ fn requests(stack: &Stack) -> Vec<(String, Value)> {
             .insert(config.name.clone(), format!("config-{}", config.name));
     }
     let mut requests = Vec::new();
-    let mut post = |path: &str, body: Value| requests.push((path.to_owned(), body));
-    let bodies = |objects: &[ci_warm_stack::FileObject]| -> Vec<Value> {
-        objects
-            .iter()
-            .filter_map(|object| object.body.clone())
-            .collect()
-    };
-    stack
-        .networks
-        .iter()
-        .filter_map(|network| network.body.clone())
-        .for_each(|body| post("/networks/create", body));
-    bodies(&stack.secrets)
-        .into_iter()
-        .for_each(|body| post("/secrets/create", body));
-    bodies(&stack.configs)
-        .into_iter()
-        .for_each(|body| post("/configs/create", body));
+    let networks = stack.networks.iter().map(|network| &network.body);
+    let secrets = stack.secrets.iter().map(|secret| &secret.body);
+    let configs = stack.configs.iter().map(|config| &config.body);
+    requests.extend(
+        networks
+            .flatten()
+            .map(|body| ("/networks/create".to_owned(), body.clone())),
+    );
+    requests.extend(
+        secrets
+            .flatten()
+            .map(|body| ("/secrets/create".to_owned(), body.clone())),
+    );
+    requests.extend(
+        configs
+            .flatten()
+            .map(|body| ("/configs/create".to_owned(), body.clone())),
+    );
     for service in &stack.services {
-        post("/services/create", service.spec_with_ids(&ids).unwrap());
+        requests.push((
+            "/services/create".to_owned(),
+            service.spec_with_ids(&ids).unwrap(),
+        ));
     }
     requests
 }
@@ -121,7 +124,9 @@ fn settle(body: &mut Value) {
 }
 
 fn sorted(mut requests: Vec<(String, Value)>) -> Vec<(String, Value)> {
-    requests.iter_mut().for_each(|(_, body)| settle(body));
+    for (_, body) in &mut requests {
+        settle(body);
+    }
     requests.sort_by_key(|(path, body)| (path.clone(), body["Name"].to_string()));
     requests
 }

@@ -1,5 +1,6 @@
 //! The merged model to the Engine API's JSON, for one stack name.
 
+mod deploy;
 mod mounts;
 mod objects;
 mod service;
@@ -37,7 +38,7 @@ pub(crate) fn convert(
             key: key.clone(),
             name: name.scope(key),
             image: service.image.clone(),
-            spec: service::spec(&to, key, service, mounts.json)?,
+            spec: service::spec(&to, key, service, &mounts.json)?,
         });
     }
     objects::warn_unused(compose, &mut warnings);

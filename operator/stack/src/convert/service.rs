@@ -4,21 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::{DEFAULT_NETWORK, PutFilled, To};
+use super::{DEFAULT_NETWORK, PutFilled, To, deploy};
 use crate::error::{LoadError, Problem};
 use crate::image;
-use crate::model::{
-    Deploy, FileObject, FileReference, Healthcheck, Resources, RestartPolicy, Service, UpdateConfig,
-};
-use crate::ports;
-use crate::quantity;
+use crate::model::{FileObject, FileReference, Healthcheck, Service};
 use crate::stack::IMAGE_LABEL;
 
 pub(super) fn spec(
     to: &To<'_>,
     key: &str,
     service: &Service,
-    mounts: Vec<Value>,
+    mounts: &[Value],
 ) -> Result<Value, LoadError> {
     let at = |part: &'static str| {
         let path = if part.is_empty() {
@@ -28,8 +24,8 @@ pub(super) fn spec(
         };
         move |problem| LoadError::new(path, problem)
     };
-    let deploy = &service.deploy;
-    let mut labels = deploy.labels.clone();
+    let placed = &service.deploy;
+    let mut labels = placed.labels.clone();
     labels.insert(IMAGE_LABEL.to_owned(), service.image.clone());
     let mut template = Map::new();
     template.insert(
@@ -38,13 +34,13 @@ pub(super) fn spec(
     );
     template.insert(
         "Resources".to_owned(),
-        resources(deploy).map_err(at("deploy.resources"))?,
+        deploy::resources(placed).map_err(at("deploy.resources"))?,
     );
     template.put_some(
         "RestartPolicy",
-        restart_policy(service).map_err(at("restart"))?,
+        deploy::restart_policy(service).map_err(at("restart"))?,
     );
-    template.insert("Placement".to_owned(), placement(deploy));
+    template.insert("Placement".to_owned(), deploy::placement(placed));
     template.insert(
         "Networks".to_owned(),
         networks(to, key, service).map_err(at("networks"))?,
@@ -63,16 +59,19 @@ pub(super) fn spec(
     spec.insert("Name".to_owned(), json!(to.name.scope(key)));
     spec.insert("Labels".to_owned(), to.labels(&labels));
     spec.insert("TaskTemplate".to_owned(), template.into());
-    spec.insert("Mode".to_owned(), mode(deploy).map_err(at("deploy.mode"))?);
+    spec.insert(
+        "Mode".to_owned(),
+        deploy::mode(placed).map_err(at("deploy.mode"))?,
+    );
     spec.put_some(
         "UpdateConfig",
-        deploy.update_config.as_ref().map(update_config),
+        placed.update_config.as_ref().map(deploy::update_config),
     );
     spec.put_some(
         "RollbackConfig",
-        deploy.rollback_config.as_ref().map(update_config),
+        placed.rollback_config.as_ref().map(deploy::update_config),
     );
-    spec.insert("EndpointSpec".to_owned(), endpoint(service));
+    spec.insert("EndpointSpec".to_owned(), deploy::endpoint(service));
     Ok(spec.into())
 }
 
@@ -80,7 +79,7 @@ fn container(
     to: &To<'_>,
     key: &str,
     service: &Service,
-    mounts: Vec<Value>,
+    mounts: &[Value],
 ) -> Result<Value, LoadError> {
     let at = |part: &str| {
         let path = format!("services.{key}.{part}");
@@ -106,7 +105,7 @@ fn container(
     spec.put_true("TTY", service.tty);
     spec.put_true("OpenStdin", service.stdin_open);
     spec.put_true("ReadOnly", service.read_only);
-    spec.put_list("Mounts", &mounts);
+    spec.put_list("Mounts", mounts);
     spec.put_some("StopGracePeriod", service.stop_grace_period_ns);
     let healthcheck = service.healthcheck.as_ref().map(healthcheck).transpose();
     spec.put_some("Healthcheck", healthcheck.map_err(at("healthcheck"))?);
@@ -331,95 +330,6 @@ fn files(
         .collect())
 }
 
-fn resources(deploy: &Deploy) -> Result<Value, Problem> {
-    let part = |resources: &Resources| -> Result<Map<String, Value>, Problem> {
-        let mut json = Map::new();
-        if !resources.cpus.is_empty() {
-            let cpus = quantity::nano_cpus(&resources.cpus).map_err(Problem::Conflict)?;
-            json.put_number("NanoCPUs", cpus);
-        }
-        json.put_number("MemoryBytes", resources.memory_bytes);
-        json.put_number("Pids", resources.pids);
-        Ok(json)
-    };
-    let mut json = Map::new();
-    json.put_some("Limits", deploy.limits.as_ref().map(part).transpose()?);
-    if let Some(reservations) = &deploy.reservations {
-        let mut reserved = part(reservations)?;
-        let generic = reservations.generic.iter();
-        let generic: Vec<Value> = generic
-            .map(|spec| match spec {
-                Some((kind, value)) => {
-                    let mut spec = Map::new();
-                    spec.put_text("Kind", kind);
-                    spec.put_number("Value", *value);
-                    json!({ "DiscreteResourceSpec": spec })
-                }
-                None => json!({}),
-            })
-            .collect();
-        reserved.put_list("GenericResources", &generic);
-        json.insert("Reservations".to_owned(), reserved.into());
-    }
-    Ok(json.into())
-}
-
-/// `deploy.restart_policy`, or else what `restart` says.
-fn restart_policy(service: &Service) -> Result<Option<Value>, Problem> {
-    if let Some(RestartPolicy {
-        condition,
-        delay_ns,
-        max_attempts,
-        window_ns,
-    }) = &service.deploy.restart_policy
-    {
-        let mut json = Map::new();
-        json.put_text("Condition", condition);
-        json.put_some("Delay", *delay_ns);
-        json.put_some("MaxAttempts", *max_attempts);
-        json.put_some("Window", *window_ns);
-        return Ok(Some(json.into()));
-    }
-    let (name, count) = match service.restart.split_once(':') {
-        Some((name, count)) => (name, Some(count)),
-        None => (service.restart.as_str(), None),
-    };
-    let wrong = || Problem::Value {
-        value: service.restart.clone(),
-        expected: "a restart policy: no, always, unless-stopped or on-failure[:ATTEMPTS]"
-            .to_owned(),
-    };
-    let count: u64 = match count {
-        None | Some("") => 0,
-        Some(count) => count.parse().map_err(|_| wrong())?,
-    };
-    match name {
-        "" if service.restart.is_empty() => Ok(None),
-        "no" => Ok(None),
-        "always" | "unless-stopped" => Ok(Some(json!({ "Condition": "any" }))),
-        "on-failure" => Ok(Some(
-            json!({ "Condition": "on-failure", "MaxAttempts": count }),
-        )),
-        _ => Err(wrong()),
-    }
-}
-
-/// Never absent: the engine panics on an update that takes an existing placement away.
-fn placement(deploy: &Deploy) -> Value {
-    let mut json = Map::new();
-    json.put_list("Constraints", &deploy.constraints);
-    let preferences = deploy.preferences.iter();
-    let preferences: Vec<Value> = preferences
-        .map(|spread| json!({ "Spread": { "SpreadDescriptor": spread } }))
-        .collect();
-    json.put_list("Preferences", &preferences);
-    json.put_some(
-        "MaxReplicas",
-        (deploy.max_replicas != 0).then_some(deploy.max_replicas),
-    );
-    json.into()
-}
-
 fn networks(to: &To<'_>, key: &str, service: &Service) -> Result<Value, Problem> {
     let mut attachments: Vec<(String, Value)> = Vec::new();
     let none = BTreeMap::from([(DEFAULT_NETWORK.to_owned(), None)]);
@@ -455,77 +365,4 @@ fn networks(to: &To<'_>, key: &str, service: &Service) -> Result<Value, Problem>
     }
     attachments.sort_by(|(a, _), (b, _)| a.cmp(b));
     Ok(attachments.into_iter().map(|(_, json)| json).collect())
-}
-
-fn mode(deploy: &Deploy) -> Result<Value, Problem> {
-    let global = deploy.mode.starts_with("global");
-    if global && deploy.replicas.is_some() {
-        return Err(Problem::Conflict(format!(
-            "`replicas` does not go with mode {}; remove one of the two",
-            deploy.mode
-        )));
-    }
-    let mut json = Map::new();
-    let name = match deploy.mode.as_str() {
-        "global" => "Global",
-        "global-job" => "GlobalJob",
-        "replicated-job" => {
-            json.put_some("MaxConcurrent", deploy.replicas);
-            json.put_some("TotalCompletions", deploy.replicas);
-            "ReplicatedJob"
-        }
-        "" | "replicated" => {
-            json.put_some("Replicas", deploy.replicas);
-            "Replicated"
-        }
-        other => {
-            return Err(Problem::Value {
-                value: other.to_owned(),
-                expected: "a mode: replicated, global, replicated-job or global-job".to_owned(),
-            });
-        }
-    };
-    Ok(json!({ name: json }))
-}
-
-fn update_config(config: &UpdateConfig) -> Value {
-    let mut json = Map::new();
-    json.insert(
-        "Parallelism".to_owned(),
-        json!(config.parallelism.unwrap_or(1)),
-    );
-    json.put_number("Delay", config.delay_ns);
-    json.put_text("FailureAction", &config.failure_action);
-    json.put_number("Monitor", config.monitor_ns);
-    json.insert(
-        "MaxFailureRatio".to_owned(),
-        ratio(config.max_failure_ratio),
-    );
-    json.insert("Order".to_owned(), json!(config.order));
-    json.into()
-}
-
-/// With the shortest digits that mean the same 32-bit number, as Go writes it.
-fn ratio(ratio: f32) -> Value {
-    serde_json::from_str(&ratio.to_string()).unwrap_or(json!(0))
-}
-
-fn endpoint(service: &Service) -> Value {
-    let mut ports = service.ports.clone().unwrap_or_default();
-    ports::sort(&mut ports);
-    let ports: Vec<Value> = ports
-        .iter()
-        .map(|port| {
-            let mut json = Map::new();
-            json.put_text("Protocol", &port.protocol);
-            json.put_number("TargetPort", port.target.into());
-            json.put_number("PublishedPort", port.published.into());
-            json.put_text("PublishMode", &port.mode);
-            json.into()
-        })
-        .collect();
-    let mut json = Map::new();
-    json.put_text("Mode", &service.deploy.endpoint_mode.to_lowercase());
-    json.put_list("Ports", &ports);
-    json.into()
 }

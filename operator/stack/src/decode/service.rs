@@ -160,9 +160,9 @@ fn split_host(text: &str, separator: char) -> Option<(String, String)> {
 
 fn healthcheck(at: &At<'_>) -> Result<Healthcheck, LoadError> {
     let test = match at.get("test") {
-        Some(test) => match test.node.text() {
+        Some(at) => match at.node.text() {
             Some(text) => vec!["CMD-SHELL".to_owned(), text.to_owned()],
-            None => test.as_texts()?,
+            None => at.as_texts()?,
         },
         None => Vec::new(),
     };

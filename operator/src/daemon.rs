@@ -55,7 +55,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let signals = tokio::spawn(signals(shutdown.clone()));
     announce(&handle, &shutdown.drain);
     let ended = operator.run(shutdown).await;
-    for task in [events, alarms, signals] {
+    for task in [events.abort_handle(), alarms.abort_handle(), signals.abort_handle()] {
         task.abort();
     }
     ended.context("the loop ended")
@@ -87,7 +87,7 @@ async fn signals(shutdown: Shutdown) -> anyhow::Result<()> {
 }
 
 /// The apps that wait for the one that changed.
-fn dependents(apps: &Store<WarmApp>, change: &ci_warm_runtime::handle::Change) -> Vec<ci_warm_runtime::Key> {
+fn dependents(apps: &Store<WarmApp>, change: &ci_warm_runtime::store::Change) -> Vec<ci_warm_runtime::Key> {
     apps.snapshot()
         .iter()
         .filter(|record| {

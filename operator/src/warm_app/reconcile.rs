@@ -30,7 +30,7 @@ const FINALIZER: &str = "ci-warm/instance";
 const STEPS: usize = 64;
 
 /// The controller of `WarmApp`.
-#[derive(Debug)]
+#[allow(missing_debug_implementations)] // a store is not shown
 pub struct WarmApps {
     root: PathBuf,
     engine: Engine,

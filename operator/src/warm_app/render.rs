@@ -77,7 +77,7 @@ pub(super) fn render(
         return Err(invalid(format!("the recipe fails lint: {}", warnings.join("; "))));
     }
     let stack = stack(spec, source)?;
-    warnings.extend(stack.warnings.iter().map(ToString::to_string));
+    warnings.extend(stack.warnings.iter().map(|warning| format!("warning: {}: {}", warning.path, warning.message)));
     own_gate(spec, source, &stack)?;
     let needs = source.secret_needs().map_err(invalid)?;
     let secrets = secrets(spec, &needs)?;

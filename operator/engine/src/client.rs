@@ -280,15 +280,15 @@ impl Engine {
         decode(call, &accept(call, reply)?).map(Some)
     }
 
-    /// A change with a body. Gives the answer's bytes, which may be empty.
-    pub(crate) async fn send(
+    /// A change with a body, answered by JSON.
+    pub(crate) async fn send<T: DeserializeOwned>(
         &self,
         call: &Call,
         body: &Value,
         auth: Option<&HeaderValue>,
-    ) -> Result<Bytes, EngineError> {
+    ) -> Result<T, EngineError> {
         let reply = self.fetch(call, Some(body), auth).await?;
-        accept(call, reply)
+        decode(call, &accept(call, reply)?)
     }
 
     /// A change with a body that answers with the new object's ID.
@@ -304,8 +304,9 @@ impl Engine {
             #[serde(rename = "ID", alias = "Id")]
             id: String,
         }
-        let bytes = self.send(call, body, auth).await?;
-        Ok(decode::<Created>(call, &bytes)?.id)
+        self.send::<Created>(call, body, auth)
+            .await
+            .map(|created| created.id)
     }
 
     /// A removal: what is not there need not be removed.
@@ -314,7 +315,15 @@ impl Engine {
         if is_absence(&reply) {
             return Ok(Removed::WasAbsent);
         }
-        accept(call, reply).map(|_| Removed::Now)
+        let answer = accept(call, reply)?;
+        if !answer.trim_ascii().is_empty() {
+            // An engine has nothing to say here; a proxy's page of welcome is no removal.
+            return Err(EngineError::Protocol {
+                call: call.to_string(),
+                what: excerpt(&answer),
+            });
+        }
+        Ok(Removed::Now)
     }
 }
 

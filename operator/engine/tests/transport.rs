@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ci_warm_engine::{
     Dial, Engine, EngineError, ErrorClass, Happened, Limits, Notice, Outcome, Recorder, Removed,
-    Request, Transport, TransportFuture, scripted,
+    Request, ServiceId, Transport, TransportFuture, scripted,
 };
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -253,7 +253,7 @@ async fn stale_version_should_be_out_of_sequence() {
     let body = r#"{"message":"rpc error: code = Unknown desc = update out of sequence"}"#;
     let server = serve(Answer::Bytes(reply("500 Internal Server Error", body)));
     let engine = engine(&server).await;
-    let id = ci_warm_engine::ServiceId("x".to_owned());
+    let id = ServiceId("x".to_owned());
     let spec = json!({ "Name": "x", "TaskTemplate": { "Placement": {} } });
     let error = engine
         .update_service(&id, 7, &spec, None)

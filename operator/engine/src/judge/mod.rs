@@ -358,7 +358,7 @@ fn judge_tasks(
 
 /// A task that has not ended but has no future: of another spec, or wished away by a smaller number of replicas.
 fn is_leaving(task: &Task, other: &[&Task]) -> bool {
-    task.desired.is_over() || other.iter().any(|old| old.id == task.id)
+    !task.is_wanted() || other.iter().any(|old| old.id == task.id)
 }
 
 /// What is missing to the number there is to be, in words.

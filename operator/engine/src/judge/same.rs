@@ -131,3 +131,66 @@ fn differs(a: &Value, b: &Value, at: &str) -> Option<String> {
         _ => (a != b).then(|| at.to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn same_spec_should_overlook_only_what_the_engine_does() {
+        let same = |a: Value, b: Value| assert_eq!(first_difference(&a, &b), None);
+        let other = |a: Value, b: Value, at: &str| {
+            assert_eq!(first_difference(&a, &b).as_deref(), Some(at));
+        };
+        same(
+            json!({ "Mode": { "Replicated": {} } }),
+            json!({ "Mode": { "Replicated": { "Replicas": 1 } } }),
+        );
+        same(
+            json!({}),
+            json!({ "Mode": { "Replicated": { "Replicas": 1 } }, "EndpointSpec": { "Mode": "vip" } }),
+        );
+        same(
+            json!({ "UpdateConfig": { "MaxFailureRatio": 0.0 } }),
+            json!({ "UpdateConfig": { "MaxFailureRatio": 0 } }),
+        );
+        same(
+            json!({ "TaskTemplate": { "ForceUpdate": 1 } }),
+            json!({ "TaskTemplate": { "Runtime": "container" } }),
+        );
+        same(
+            json!({ "TaskTemplate": { "Networks": [ { "Target": "proxy", "Aliases": ["a"] } ] } }),
+            json!({ "TaskTemplate": { "Networks": [ { "Target": "x1", "Aliases": ["a"] } ] } }),
+        );
+        other(
+            json!({ "Mode": { "Replicated": { "Replicas": 0 } } }),
+            json!({}),
+            "/Mode/Replicated/Replicas",
+        );
+        other(
+            json!({ "Mode": { "Global": {} } }),
+            json!({}),
+            "/Mode/Global",
+        );
+        other(
+            json!({ "Labels": { "a/b": "" } }),
+            json!({ "Labels": {} }),
+            "/Labels",
+        );
+        other(
+            json!({ "Labels": { "a/b": "", "c": "" } }),
+            json!({ "Labels": { "c": "" } }),
+            "/Labels/a~1b",
+        );
+        other(
+            json!({ "Env": ["A=1"] }),
+            json!({ "Env": ["A=1", "B=2"] }),
+            "/Env",
+        );
+        other(
+            json!({ "TaskTemplate": { "Networks": [ { "Target": "a" } ] } }),
+            json!({ "TaskTemplate": { "Networks": [ { "Target": "a" }, { "Target": "b" } ] } }),
+            "/TaskTemplate/Networks",
+        );
+    }
+}

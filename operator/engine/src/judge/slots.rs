@@ -92,7 +92,7 @@ enum Slot {
 
 /// The nodes that have, or are to have, a task.
 pub(super) fn nodes(tasks: &[&Task]) -> u64 {
-    let wanted = |task: &&&Task| !task.desired.is_over() || task.state == TaskState::Complete;
+    let wanted = |task: &&&Task| task.is_wanted() || task.state == TaskState::Complete;
     tasks
         .iter()
         .filter(wanted)
@@ -133,7 +133,7 @@ impl<'a> Slots<'a> {
                 Some(Slot::Finished) => tally.finished += 1,
                 Some(Slot::Waiting(why)) => tally.waiting = tally.waiting.or(Some(why)),
                 Some(Slot::Unschedulable(message)) => {
-                    tally.unschedulable = tally.unschedulable.or(Some(message))
+                    tally.unschedulable = tally.unschedulable.or(Some(message));
                 }
                 Some(Slot::Failed(worse)) => {
                     let known = tally.failed.as_ref().map_or(0, Condition::rank);
@@ -158,7 +158,7 @@ fn judge_slot(
     let live = tasks
         .iter()
         .rev()
-        .find(|task| !task.state.is_over() && !task.desired.is_over());
+        .find(|task| !task.state.is_over() && task.is_wanted());
     let failed: Vec<&&Task> = tasks
         .iter()
         .filter(|task| task.created_at >= since && policy.is_failure(task))
@@ -229,8 +229,8 @@ fn judge_ended(last: &Task, policy: &Policy) -> Option<Slot> {
     }
     let message = why(last);
     // A replacement is made in the same moment in which the failed task is marked for shutdown. None means: never.
-    let over = last.desired.is_over()
-        && (policy.restart == Restart::Never || policy.limited == Limited::Yes);
+    let over =
+        !last.is_wanted() && (policy.restart == Restart::Never || policy.limited == Limited::Yes);
     Some(if over {
         Slot::Failed(Condition::failed(
             if last.state == TaskState::Rejected && is_about_image(&message) {

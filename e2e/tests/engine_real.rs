@@ -314,10 +314,10 @@ async fn events_should_follow_a_service_and_its_container() {
             };
             match event.kind {
                 EventKind::Service if event.name.as_deref() == spec["Name"].as_str() => {
-                    service = Some(event)
+                    service = Some(event);
                 }
                 EventKind::Container if event.stack.as_ref() == Some(&stack.name) => {
-                    container = Some(event)
+                    container = Some(event);
                 }
                 _ => {}
             }

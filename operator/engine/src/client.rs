@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bollard::errors::Error as BollardError;
@@ -107,9 +107,11 @@ impl Engine {
     ) -> Result<Self, EngineError> {
         let transport: Arc<dyn Transport> = Arc::new(transport);
         let seam = Arc::clone(&transport);
+        let agreed: Arc<OnceLock<String>> = Arc::default();
+        let version = Arc::clone(&agreed);
         let docker = Docker::connect_with_custom_transport(
             move |request: Request| {
-                let call = seam.call(request);
+                let call = seam.call(versioned(request, version.get()));
                 async move { call.await.map_err(BollardError::from) }
             },
             Some("http://engine"),
@@ -138,6 +140,7 @@ impl Engine {
             }
         };
         let api_version = docker.client_version().to_string();
+        agreed.get_or_init(|| api_version.clone());
         Ok(Self {
             inner: Arc::new(Inner {
                 transport,
@@ -327,6 +330,22 @@ impl Engine {
     }
 }
 
+/// Put the agreed API version in front of the path: bollard 0.21 negotiates one, then sends paths without any, which an
+/// engine answers in its newest API.
+fn versioned(mut request: Request, version: Option<&String>) -> Request {
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str());
+    if let Some(version) = version
+        && !path.starts_with(&format!("/v{version}/"))
+        && let Ok(uri) = format!("/v{version}{path}").parse()
+    {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
 /// A 404 in the engine's own words about an object. A 404 of a proxy, or of a path that the engine does not know, says
 /// nothing about the object.
 fn is_absence(reply: &Reply) -> bool {
@@ -377,10 +396,11 @@ pub(crate) fn from_status(call: String, status: u16, message: String) -> EngineE
     }
 }
 
+/// The body itself is not shown: it may hold what services are configured with.
 pub(crate) fn decode<T: DeserializeOwned>(call: &Call, bytes: &[u8]) -> Result<T, EngineError> {
     serde_json::from_slice(bytes).map_err(|error| EngineError::Protocol {
         call: call.to_string(),
-        what: format!("{error} in {:?}", excerpt(bytes)),
+        what: format!("{error}, in {} bytes", bytes.len()),
     })
 }
 

@@ -149,8 +149,8 @@ fn serve_open_chunks() -> Server {
                     .await
                     .unwrap();
             } else {
-                let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n";
-                stream.write_all(head.as_bytes()).await.unwrap();
+                let open = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n";
+                stream.write_all(open.as_bytes()).await.unwrap();
                 held.push(stream);
             }
         }
@@ -429,4 +429,23 @@ async fn faults_should_be_injected_at_the_seam() {
             want("/v1.41/images/x/json", 404)
         ]
     );
+}
+
+#[tokio::test]
+async fn every_call_should_carry_the_agreed_version() {
+    let server = serve(Answer::Bytes(reply("500 Oops", r#"{"message":"raft"}"#)));
+    let host = server.host();
+    let recorder = Recorder::new(Dial::parse(&host).unwrap());
+    let engine = Engine::over(&host, recorder.clone(), limits())
+        .await
+        .unwrap();
+    engine.info().await.unwrap_err();
+    engine.node_count().await.unwrap_err();
+    engine.services("x").await.unwrap_err();
+    let calls = recorder.calls();
+    assert_eq!(calls[0].path, "/version");
+    assert_eq!(calls.len(), 4);
+    for call in &calls[1..] {
+        assert!(call.path.starts_with("/v1.41/"), "{call:?}");
+    }
 }

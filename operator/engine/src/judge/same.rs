@@ -17,17 +17,22 @@ pub(super) fn first_difference(submitted: &Value, stored: &Value) -> Option<Stri
 }
 
 /// What the engine stores when nothing is sent (seen on API 1.41), as (parent, key, value). Left out on both sides.
-const DEFAULTS: [(&str, &str, &str); 10] = [
+const DEFAULTS: [(&str, &str, &str); 7] = [
     ("TaskTemplate", "Runtime", "container"),
-    ("ContainerSpec", "Isolation", "default"),
     ("RestartPolicy", "Condition", "any"),
     ("UpdateConfig", "FailureAction", "pause"),
     ("UpdateConfig", "Order", "stop-first"),
     ("RollbackConfig", "FailureAction", "pause"),
     ("RollbackConfig", "Order", "stop-first"),
     ("EndpointSpec", "Mode", "vip"),
-    ("Ports", "Protocol", "tcp"),
-    ("Ports", "PublishMode", "ingress"),
+];
+
+/// Words of which the engine knows only these, in any case, as (parent, key, words). It stores every other word as its
+/// default. Left out on both sides unless known.
+const WORDS: [(&str, &str, &[&str]); 3] = [
+    ("Ports", "Protocol", &["udp", "sctp"]),
+    ("Ports", "PublishMode", &["host"]),
+    ("ContainerSpec", "Isolation", &["process", "hyperv"]),
 ];
 
 /// Dropped by the engine (the first three), replaced by it, or changed by a forced restart.
@@ -56,7 +61,13 @@ fn canonical(key: &str, value: &Value) -> Value {
                 if is_default || IGNORED.contains(&(key, name)) {
                     continue;
                 }
-                let value = canonical(name, value);
+                let words = WORDS
+                    .iter()
+                    .find(|(parent, word, _)| (*parent, *word) == (key, name.as_str()));
+                let value = match words {
+                    Some((_, _, known)) => known_word(value, known),
+                    None => canonical(name, value),
+                };
                 // Which mode it is, is said by the key; no replicas is a number like any other.
                 let means_something = (key == "Mode" && value.is_object()) || name == "Replicas";
                 if means_something || !is_empty(&value) {
@@ -70,6 +81,15 @@ fn canonical(key: &str, value: &Value) -> Value {
             Value::Array(items.iter().map(|item| canonical(key, item)).collect())
         }
         other => other.clone(),
+    }
+}
+
+fn known_word(value: &Value, known: &[&str]) -> Value {
+    let word = value.as_str().unwrap_or_default().to_lowercase();
+    if known.contains(&word.as_str()) {
+        Value::String(word)
+    } else {
+        Value::Null
     }
 }
 
@@ -161,6 +181,14 @@ mod tests {
         same(
             json!({ "TaskTemplate": { "Networks": [ { "Target": "proxy", "Aliases": ["a"] } ] } }),
             json!({ "TaskTemplate": { "Networks": [ { "Target": "x1", "Aliases": ["a"] } ] } }),
+        );
+        let port = |protocol: &str, mode: &str| json!({ "EndpointSpec": { "Ports": [ { "TargetPort": 80, "Protocol": protocol, "PublishMode": mode } ] } });
+        same(port("TCP", "foo"), port("tcp", "ingress"));
+        same(port("UDP", "host"), port("udp", "host"));
+        other(
+            port("udp", "host"),
+            port("tcp", "host"),
+            "/EndpointSpec/Ports/0/Protocol",
         );
         other(
             json!({ "Mode": { "Replicated": { "Replicas": 0 } } }),

@@ -294,6 +294,45 @@ async fn jobs_should_converge_when_complete() {
 }
 
 #[tokio::test]
+async fn undeploy_should_end_with_jobs_that_swarm_forgets() {
+    let stack = Stack::new().await;
+    let mut done = stack.spec("done", &["exit", "0"]);
+    let mut busy = stack.spec("busy", &["sleep"]);
+    for spec in [&mut done, &mut busy] {
+        spec["Mode"] = json!({ "ReplicatedJob": {} });
+        spec.as_object_mut()
+            .unwrap()
+            .retain(|key, _| !key.ends_with("Config"));
+    }
+    let done = stack.submit(&done).await;
+    assert_eq!(stack.settled(&[done]).await, Condition::Converged);
+    stack.submit(&busy).await;
+    until("the job to run", async || {
+        let containers = stack
+            .engine
+            .containers(ContainerFilter::Stack(&stack.name))
+            .await
+            .unwrap();
+        let running = containers
+            .iter()
+            .any(|container| container.state == "running");
+        if running {
+            Ok(())
+        } else {
+            Err(format!("{containers:?}"))
+        }
+    })
+    .await;
+    stack.undeploy().await;
+    let left = stack
+        .engine
+        .containers(ContainerFilter::Stack(&stack.name))
+        .await
+        .unwrap();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
 async fn global_service_should_converge() {
     let stack = Stack::new().await;
     let mut spec = stack.spec("app", &["sleep"]);

@@ -216,7 +216,16 @@ async fn networks_should_be_created_found_and_removed() {
         "IPAM": { "Driver": "default", "Config": [ { "Subnet": "10.213.7.0/24" } ] },
     });
     let id = stack.engine.create_network(&body).await.unwrap();
-    let network = stack.engine.network(&name).await.unwrap().unwrap();
+    // Swarm allocates it a moment later; until then it has no driver.
+    let network = until("the network to be allocated", async || {
+        let network = stack.engine.network(&name).await.unwrap().unwrap();
+        if network.driver.is_empty() {
+            Err(format!("{network:?}"))
+        } else {
+            Ok(network)
+        }
+    })
+    .await;
     assert_eq!(
         (&network.id, network.driver.as_str(), network.scope.as_str()),
         (&id, "overlay", "swarm")

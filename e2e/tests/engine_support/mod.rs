@@ -209,15 +209,18 @@ impl Stack {
         for service in self.engine.services(&self.name).await.unwrap() {
             self.engine.remove_service(&service.id).await.unwrap();
         }
-        until("the stack to be gone", async || {
+        let remains = until("the stack to be gone", async || {
             let remains = self.engine.remains(&self.name).await.unwrap();
             if remains.is_empty() {
-                Ok(())
+                Ok(remains)
             } else {
                 Err(format!("{remains:?}"))
             }
         })
         .await;
+        for container in remains.forgotten {
+            self.engine.remove_container(&container.id).await.unwrap();
+        }
     }
 
     pub async fn id(&self, service: &str) -> ServiceId {
@@ -239,6 +242,18 @@ impl Drop for Stack {
             for id in String::from_utf8_lossy(&listed.stdout).split_whitespace() {
                 docker(&[kind, "rm", id]);
             }
+        }
+        // Swarm removes the others, and would make a failed task of what is removed under it.
+        let stopped = docker(&[
+            "ps",
+            "-aq",
+            "--filter",
+            &filter,
+            "--filter",
+            "status=exited",
+        ]);
+        for id in String::from_utf8_lossy(&stopped.stdout).split_whitespace() {
+            docker(&["rm", "-v", id]);
         }
     }
 }

@@ -169,15 +169,7 @@ fn judge_slot(
         return judge_ended(tasks.last()?, policy);
     };
     if live.state == TaskState::Running {
-        let settled = now.duration_since(live.state_at) >= rules.settled;
-        return Some(if looping && !settled {
-            Slot::Waiting(format!(
-                "{} runs again after {failures} failures",
-                Named(live)
-            ))
-        } else {
-            Slot::Running
-        });
+        return Some(judge_running(live, failures, now, rules));
     }
     let Some(last) = failed.last() else {
         return Some(judge_pending(live));
@@ -204,6 +196,28 @@ fn judge_slot(
             Slot::Waiting(format!("{what} after {failures} failures: {message}"))
         }
         other => other,
+    })
+}
+
+/// A task that runs: since when, decides.
+fn judge_running(task: &Task, failures: u32, now: Timestamp, rules: &Rules) -> Slot {
+    let runs_for = now.duration_since(task.state_at);
+    let wanted = if failures == 0 {
+        rules.steady
+    } else {
+        rules.settled
+    };
+    if runs_for >= wanted {
+        return Slot::Running;
+    }
+    let seconds = runs_for.as_secs().max(0);
+    let named = Named(task);
+    Slot::Waiting(match failures {
+        0 => format!("{named} has run for {seconds} s of {} s", wanted.as_secs()),
+        _ => format!(
+            "{named} runs again for {seconds} s of {} s, after {failures} failures",
+            wanted.as_secs()
+        ),
     })
 }
 

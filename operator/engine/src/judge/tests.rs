@@ -111,7 +111,7 @@ fn only_the_submitted_spec_should_count() {
     // Failures of an older spec do not count, however late.
     check(
         &replicas(1),
-        "1 old failed shutdown 110 e\n1 old failed shutdown 120 e\n1 old failed shutdown 130 e\n1 new running running 140 199",
+        "1 old failed shutdown 110 e\n1 old failed shutdown 120 e\n1 old failed shutdown 130 e\n1 new running running 140",
         "converged",
     );
     // Failures of the same spec from before the submission do not count either: A, then B, then A again.
@@ -153,6 +153,17 @@ fn repeated_failures_should_be_a_crash_loop() {
         "1 new failed shutdown 101 e\n2 new failed shutdown 101 e\n3 new failed shutdown 101 e\n\
          1 new running running 107\n2 new running running 107\n3 new starting running 107",
         "converging: 2/3 running; task 3 (t05, starting) is not running yet after 1 failures: e",
+    );
+    // One that exits at once is running for a moment, too.
+    check(
+        &replicas(1),
+        "1 new running running 101 199",
+        "converging: 0/1 running; task 1 (t00, running) has run for 1 s of 5 s",
+    );
+    check(
+        &replicas(1),
+        "1 new failed shutdown 101 e\n1 new running running 107 193",
+        "converging: 0/1 running; task 1 (t01, running) runs again for 7 s of 10 s, after 1 failures",
     );
     // One slot loops while the other runs.
     check(
@@ -481,6 +492,9 @@ fn settled_should_be_counted_from_running() {
         since: at(SINCE),
     };
     let got = service(&view, &submission, at(NOW), &rules).to_string();
-    assert!(got.contains("runs again after 3 failures"), "{got}");
+    assert!(
+        got.contains("runs again for 80 s of 1000 s, after 3 failures"),
+        "{got}"
+    );
     assert_eq!(view.services[0].id, ServiceId("id-a".to_owned()));
 }

@@ -209,18 +209,19 @@ impl Stack {
         for service in self.engine.services(&self.name).await.unwrap() {
             self.engine.remove_service(&service.id).await.unwrap();
         }
-        let remains = until("the stack to be gone", async || {
+        until("the stack to be gone", async || {
             let remains = self.engine.remains(&self.name).await.unwrap();
+            self.engine
+                .clear_forgotten(&remains, Duration::ZERO)
+                .await
+                .unwrap();
             if remains.is_empty() {
-                Ok(remains)
+                Ok(())
             } else {
                 Err(format!("{remains:?}"))
             }
         })
         .await;
-        for container in remains.forgotten {
-            self.engine.remove_container(&container.id).await.unwrap();
-        }
     }
 
     pub async fn id(&self, service: &str) -> ServiceId {
@@ -243,17 +244,10 @@ impl Drop for Stack {
                 docker(&[kind, "rm", id]);
             }
         }
-        // Swarm removes the others, and would make a failed task of what is removed under it.
-        let stopped = docker(&[
-            "ps",
-            "-aq",
-            "--filter",
-            &filter,
-            "--filter",
-            "status=exited",
-        ]);
-        for id in String::from_utf8_lossy(&stopped.stdout).split_whitespace() {
-            docker(&["rm", "-v", id]);
+        // Of jobs, which Swarm forgets. To remove another's container a moment before Swarm does is no harm here.
+        let left = docker(&["ps", "-aq", "--filter", &filter]);
+        for id in String::from_utf8_lossy(&left.stdout).split_whitespace() {
+            docker(&["rm", "-f", "-v", id]);
         }
     }
 }

@@ -312,6 +312,24 @@ impl Engine {
             .map(|created| created.id)
     }
 
+    /// A change without a body that may take its time: already so (304) and no such thing are both fine.
+    pub(crate) async fn act_within(&self, call: &Call, limit: Duration) -> Result<(), EngineError> {
+        let work = async { self.read(call, self.open(call, None, None).await?).await };
+        let reply = match tokio::time::timeout(limit, work).await {
+            Ok(reply) => reply?,
+            Err(_) => {
+                return Err(EngineError::TimedOut {
+                    call: call.to_string(),
+                    limit,
+                });
+            }
+        };
+        if reply.status == StatusCode::NOT_MODIFIED || is_absence(&reply) {
+            return Ok(());
+        }
+        accept(call, reply).map(drop)
+    }
+
     /// A removal: what is not there need not be removed.
     pub(crate) async fn remove(&self, call: &Call) -> Result<Removed, EngineError> {
         let reply = self.fetch(call, None, None).await?;

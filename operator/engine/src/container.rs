@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -200,9 +201,23 @@ impl Engine {
         Ok(found.filter(|json| json.id == *id).map(ContainerInfo::from))
     }
 
+    /// Stop a container: its stop signal, then, after `grace`, a kill. One that is stopped or gone is fine.
+    ///
+    /// # Errors
+    /// [`EngineError::TimedOut`] when it does not even die within the time limit of a call after that.
+    pub async fn stop_container(
+        &self,
+        id: &ContainerId,
+        grace: Duration,
+    ) -> Result<(), EngineError> {
+        let call =
+            Call::post(&["containers", &id.0, "stop"]).with("t", &grace.as_secs().to_string());
+        self.act_within(&call, grace + self.limits().call).await
+    }
+
     /// Remove a stopped container. Its volumes stay, anonymous ones too. [`EngineError::Refused`] while it runs.
     ///
-    /// Containers of services are Swarm's to remove, but for the one kind that it forgets: [`crate::Remains::forgotten`].
+    /// Containers of services are Swarm's to stop and remove, but for the one kind it forgets: [`crate::Remains::forgotten`].
     pub async fn remove_container(&self, id: &ContainerId) -> Result<Removed, EngineError> {
         self.remove(&Call::delete(&["containers", &id.0])).await
     }

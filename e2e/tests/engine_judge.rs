@@ -291,6 +291,7 @@ async fn jobs_should_converge_when_complete() {
         matches!(condition, Condition::CrashLooping { .. }),
         "{condition}"
     );
+    stack.undeploy().await;
 }
 
 #[tokio::test]

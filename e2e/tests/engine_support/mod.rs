@@ -215,6 +215,13 @@ impl Stack {
                 .clear_forgotten(&remains, Duration::ZERO)
                 .await
                 .unwrap();
+            let mounts = remains
+                .forgotten
+                .iter()
+                .flat_map(|container| &container.mounts);
+            for anonymous in mounts.filter(|mount| mount.name.len() == 64) {
+                self.engine.remove_volume(&anonymous.name).await.unwrap();
+            }
             if remains.is_empty() {
                 Ok(())
             } else {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bollard::errors::Error as BollardError;
@@ -107,9 +107,11 @@ impl Engine {
     ) -> Result<Self, EngineError> {
         let transport: Arc<dyn Transport> = Arc::new(transport);
         let seam = Arc::clone(&transport);
+        let agreed: Arc<OnceLock<String>> = Arc::default();
+        let version = Arc::clone(&agreed);
         let docker = Docker::connect_with_custom_transport(
             move |request: Request| {
-                let call = seam.call(request);
+                let call = seam.call(versioned(request, version.get()));
                 async move { call.await.map_err(BollardError::from) }
             },
             Some("http://engine"),
@@ -138,6 +140,7 @@ impl Engine {
             }
         };
         let api_version = docker.client_version().to_string();
+        agreed.get_or_init(|| api_version.clone());
         Ok(Self {
             inner: Arc::new(Inner {
                 transport,
@@ -280,15 +283,15 @@ impl Engine {
         decode(call, &accept(call, reply)?).map(Some)
     }
 
-    /// A change with a body. Gives the answer's bytes, which may be empty.
-    pub(crate) async fn send(
+    /// A change with a body, answered by JSON.
+    pub(crate) async fn send<T: DeserializeOwned>(
         &self,
         call: &Call,
         body: &Value,
         auth: Option<&HeaderValue>,
-    ) -> Result<Bytes, EngineError> {
+    ) -> Result<T, EngineError> {
         let reply = self.fetch(call, Some(body), auth).await?;
-        accept(call, reply)
+        decode(call, &accept(call, reply)?)
     }
 
     /// A change with a body that answers with the new object's ID.
@@ -304,8 +307,27 @@ impl Engine {
             #[serde(rename = "ID", alias = "Id")]
             id: String,
         }
-        let bytes = self.send(call, body, auth).await?;
-        Ok(decode::<Created>(call, &bytes)?.id)
+        self.send::<Created>(call, body, auth)
+            .await
+            .map(|created| created.id)
+    }
+
+    /// A change without a body that may take its time: already so (304) and no such thing are both fine.
+    pub(crate) async fn act_within(&self, call: &Call, limit: Duration) -> Result<(), EngineError> {
+        let work = async { self.read(call, self.open(call, None, None).await?).await };
+        let reply = match tokio::time::timeout(limit, work).await {
+            Ok(reply) => reply?,
+            Err(_) => {
+                return Err(EngineError::TimedOut {
+                    call: call.to_string(),
+                    limit,
+                });
+            }
+        };
+        if reply.status == StatusCode::NOT_MODIFIED || is_absence(&reply) {
+            return Ok(());
+        }
+        accept(call, reply).map(drop)
     }
 
     /// A removal: what is not there need not be removed.
@@ -314,8 +336,32 @@ impl Engine {
         if is_absence(&reply) {
             return Ok(Removed::WasAbsent);
         }
-        accept(call, reply).map(|_| Removed::Now)
+        let answer = accept(call, reply)?;
+        if !answer.trim_ascii().is_empty() {
+            // An engine has nothing to say here; a proxy's page of welcome is no removal.
+            return Err(EngineError::Protocol {
+                call: call.to_string(),
+                what: excerpt(&answer),
+            });
+        }
+        Ok(Removed::Now)
     }
+}
+
+/// Put the agreed API version in front of the path: bollard 0.21 negotiates one, then sends paths without any, which an
+/// engine answers in its newest API.
+fn versioned(mut request: Request, version: Option<&String>) -> Request {
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str());
+    if let Some(version) = version
+        && !path.starts_with(&format!("/v{version}/"))
+        && let Ok(uri) = format!("/v{version}{path}").parse()
+    {
+        *request.uri_mut() = uri;
+    }
+    request
 }
 
 /// A 404 in the engine's own words about an object. A 404 of a proxy, or of a path that the engine does not know, says
@@ -368,10 +414,11 @@ pub(crate) fn from_status(call: String, status: u16, message: String) -> EngineE
     }
 }
 
+/// The body itself is not shown: it may hold what services are configured with.
 pub(crate) fn decode<T: DeserializeOwned>(call: &Call, bytes: &[u8]) -> Result<T, EngineError> {
     serde_json::from_slice(bytes).map_err(|error| EngineError::Protocol {
         call: call.to_string(),
-        what: format!("{error} in {:?}", excerpt(bytes)),
+        what: format!("{error}, in {} bytes", bytes.len()),
     })
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::STACK_LABEL;
-use crate::client::Engine;
+use crate::client::{Engine, Removed};
 use crate::error::EngineError;
 use crate::network::null_as_empty;
 use crate::query::Call;
@@ -56,6 +57,18 @@ pub struct ContainerSummary {
 }
 
 impl ContainerSummary {
+    /// The task it was made for.
+    pub fn task(&self) -> Option<&str> {
+        self.labels
+            .get("com.docker.swarm.task.id")
+            .map(String::as_str)
+    }
+
+    /// It does not run, and nothing is being done to it.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.state.as_str(), "created" | "exited" | "dead")
+    }
+
     /// The stack it belongs to.
     pub fn stack(&self) -> Option<&str> {
         self.labels.get(STACK_LABEL).map(String::as_str)
@@ -186,5 +199,26 @@ impl Engine {
             .json_or_absent(&Call::get(&["containers", &id.0, "json"]))
             .await?;
         Ok(found.filter(|json| json.id == *id).map(ContainerInfo::from))
+    }
+
+    /// Stop a container: its stop signal, then, after `grace`, a kill. One that is stopped or gone is fine.
+    ///
+    /// # Errors
+    /// [`EngineError::TimedOut`] when it does not even die within the time limit of a call after that.
+    pub async fn stop_container(
+        &self,
+        id: &ContainerId,
+        grace: Duration,
+    ) -> Result<(), EngineError> {
+        let call =
+            Call::post(&["containers", &id.0, "stop"]).with("t", &grace.as_secs().to_string());
+        self.act_within(&call, grace + self.limits().call).await
+    }
+
+    /// Remove a stopped container. Its volumes stay, anonymous ones too. [`EngineError::Refused`] while it runs.
+    ///
+    /// Containers of services are Swarm's to stop and remove, but for the one kind it forgets: [`crate::Remains::forgotten`].
+    pub async fn remove_container(&self, id: &ContainerId) -> Result<Removed, EngineError> {
+        self.remove(&Call::delete(&["containers", &id.0])).await
     }
 }

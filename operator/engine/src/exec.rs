@@ -106,7 +106,7 @@ async fn collect(started: StartExecResults) -> Result<(Tail, Tail), BollardError
             match part? {
                 LogOutput::StdErr { message } => stderr.push(&message),
                 LogOutput::StdOut { message } | LogOutput::Console { message } => {
-                    stdout.push(&message)
+                    stdout.push(&message);
                 }
                 LogOutput::StdIn { .. } => {}
             }

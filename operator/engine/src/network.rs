@@ -18,7 +18,7 @@ pub struct Network {
     pub id: String,
     /// Name. Networks of the scope `local` may share one.
     pub name: String,
-    /// `overlay`, `bridge`, …
+    /// `overlay`, `bridge`, … Empty for an overlay that was just created: Swarm fills it in a moment later.
     pub driver: String,
     /// `swarm`, `local` or `global`.
     pub scope: String,

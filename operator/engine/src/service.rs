@@ -206,7 +206,9 @@ impl Engine {
         require_placement(&call, spec)?;
         let call = call.with("version", &version.to_string());
         let auth = auth.map(RegistryAuth::header);
-        self.send(&call, spec, auth.as_ref()).await.map(drop)
+        self.send::<Value>(&call, spec, auth.as_ref())
+            .await
+            .map(drop)
     }
 
     /// Remove a service by its ID. Its tasks and containers go later: see [`Engine::remains`].

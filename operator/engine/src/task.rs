@@ -97,6 +97,13 @@ pub struct Task {
     pub updated_at: Timestamp,
 }
 
+impl Task {
+    /// Swarm wants it to run, or, for a job, to complete.
+    pub fn is_wanted(&self) -> bool {
+        !self.desired.is_over() || self.desired == TaskState::Complete
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct TaskJson {

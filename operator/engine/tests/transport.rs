@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ci_warm_engine::{
     Dial, Engine, EngineError, ErrorClass, Happened, Limits, Notice, Outcome, Recorder, Removed,
-    Request, Transport, TransportFuture, scripted,
+    Request, ServiceId, Transport, TransportFuture, scripted,
 };
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -149,8 +149,8 @@ fn serve_open_chunks() -> Server {
                     .await
                     .unwrap();
             } else {
-                let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n";
-                stream.write_all(head.as_bytes()).await.unwrap();
+                let open = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n";
+                stream.write_all(open.as_bytes()).await.unwrap();
                 held.push(stream);
             }
         }
@@ -253,7 +253,7 @@ async fn stale_version_should_be_out_of_sequence() {
     let body = r#"{"message":"rpc error: code = Unknown desc = update out of sequence"}"#;
     let server = serve(Answer::Bytes(reply("500 Internal Server Error", body)));
     let engine = engine(&server).await;
-    let id = ci_warm_engine::ServiceId("x".to_owned());
+    let id = ServiceId("x".to_owned());
     let spec = json!({ "Name": "x", "TaskTemplate": { "Placement": {} } });
     let error = engine
         .update_service(&id, 7, &spec, None)
@@ -429,4 +429,23 @@ async fn faults_should_be_injected_at_the_seam() {
             want("/v1.41/images/x/json", 404)
         ]
     );
+}
+
+#[tokio::test]
+async fn every_call_should_carry_the_agreed_version() {
+    let server = serve(Answer::Bytes(reply("500 Oops", r#"{"message":"raft"}"#)));
+    let host = server.host();
+    let recorder = Recorder::new(Dial::parse(&host).unwrap());
+    let engine = Engine::over(&host, recorder.clone(), limits())
+        .await
+        .unwrap();
+    engine.info().await.unwrap_err();
+    engine.node_count().await.unwrap_err();
+    engine.services("x").await.unwrap_err();
+    let calls = recorder.calls();
+    assert_eq!(calls[0].path, "/version");
+    assert_eq!(calls.len(), 4);
+    for call in &calls[1..] {
+        assert!(call.path.starts_with("/v1.41/"), "{call:?}");
+    }
 }

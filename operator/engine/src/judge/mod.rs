@@ -5,7 +5,8 @@
 //!
 //! # Rules
 //! - Only tasks of the submitted spec count. A task of another spec that still runs keeps the service converging.
-//! - Only failures since the submission count, per slot; a slot that has run for [`Rules::settled`] is forgiven the earlier ones.
+//! - A task runs once it has run for [`Rules::steady`]: one that exits at once is `running` for a moment too. After a
+//!   failure since the submission it has to run for [`Rules::settled`], and is then forgiven. Failures count per slot.
 //! - A Swarm-side rollback is a failure of the submission, also when the service runs well afterwards.
 //! - An image that is not there fails at the first rejection; other rejections and exits fail when repeated.
 //!
@@ -55,16 +56,19 @@ impl Submission {
 pub struct Rules {
     /// So many failures of one slot are a crash loop.
     pub failures: NonZeroU32,
-    /// A slot that has run for so long after its failures has recovered.
+    /// A task that has run for so long counts as running.
+    pub steady: SignedDuration,
+    /// The same after a failure since the submission: so long, and the slot has recovered.
     pub settled: SignedDuration,
 }
 
 impl Default for Rules {
-    /// Three failures: one may be a backend that was not up yet, twice is bad luck. Ten seconds: twice Swarm's own monitor
-    /// and restart delay.
+    /// Three failures: one may be a backend that was not up yet, twice is bad luck. Five seconds steady: Swarm's own default
+    /// monitor, which the docker CLI waits for as well. Ten seconds settled: twice Swarm's restart delay.
     fn default() -> Self {
         Self {
             failures: NonZeroU32::MIN.saturating_add(2),
+            steady: SignedDuration::from_secs(5),
             settled: SignedDuration::from_secs(10),
         }
     }
@@ -358,7 +362,7 @@ fn judge_tasks(
 
 /// A task that has not ended but has no future: of another spec, or wished away by a smaller number of replicas.
 fn is_leaving(task: &Task, other: &[&Task]) -> bool {
-    task.desired.is_over() || other.iter().any(|old| old.id == task.id)
+    !task.is_wanted() || other.iter().any(|old| old.id == task.id)
 }
 
 /// What is missing to the number there is to be, in words.

@@ -17,17 +17,22 @@ pub(super) fn first_difference(submitted: &Value, stored: &Value) -> Option<Stri
 }
 
 /// What the engine stores when nothing is sent (seen on API 1.41), as (parent, key, value). Left out on both sides.
-const DEFAULTS: [(&str, &str, &str); 10] = [
+const DEFAULTS: [(&str, &str, &str); 7] = [
     ("TaskTemplate", "Runtime", "container"),
-    ("ContainerSpec", "Isolation", "default"),
     ("RestartPolicy", "Condition", "any"),
     ("UpdateConfig", "FailureAction", "pause"),
     ("UpdateConfig", "Order", "stop-first"),
     ("RollbackConfig", "FailureAction", "pause"),
     ("RollbackConfig", "Order", "stop-first"),
     ("EndpointSpec", "Mode", "vip"),
-    ("Ports", "Protocol", "tcp"),
-    ("Ports", "PublishMode", "ingress"),
+];
+
+/// Words of which the engine knows only these, in any case, as (parent, key, words). It stores every other word as its
+/// default. Left out on both sides unless known.
+const WORDS: [(&str, &str, &[&str]); 3] = [
+    ("Ports", "Protocol", &["udp", "sctp"]),
+    ("Ports", "PublishMode", &["host"]),
+    ("ContainerSpec", "Isolation", &["process", "hyperv"]),
 ];
 
 /// Dropped by the engine (the first three), replaced by it, or changed by a forced restart.
@@ -56,7 +61,13 @@ fn canonical(key: &str, value: &Value) -> Value {
                 if is_default || IGNORED.contains(&(key, name)) {
                     continue;
                 }
-                let value = canonical(name, value);
+                let words = WORDS
+                    .iter()
+                    .find(|(parent, word, _)| (*parent, *word) == (key, name.as_str()));
+                let value = match words {
+                    Some((_, _, known)) => known_word(value, known),
+                    None => canonical(name, value),
+                };
                 // Which mode it is, is said by the key; no replicas is a number like any other.
                 let means_something = (key == "Mode" && value.is_object()) || name == "Replicas";
                 if means_something || !is_empty(&value) {
@@ -70,6 +81,15 @@ fn canonical(key: &str, value: &Value) -> Value {
             Value::Array(items.iter().map(|item| canonical(key, item)).collect())
         }
         other => other.clone(),
+    }
+}
+
+fn known_word(value: &Value, known: &[&str]) -> Value {
+    let word = value.as_str().unwrap_or_default().to_lowercase();
+    if known.contains(&word.as_str()) {
+        Value::String(word)
+    } else {
+        Value::Null
     }
 }
 
@@ -129,5 +149,76 @@ fn differs(a: &Value, b: &Value, at: &str) -> Option<String> {
             None
         }
         _ => (a != b).then(|| at.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn same_spec_should_overlook_only_what_the_engine_does() {
+        let same = |a: Value, b: Value| assert_eq!(first_difference(&a, &b), None);
+        let other = |a: Value, b: Value, at: &str| {
+            assert_eq!(first_difference(&a, &b).as_deref(), Some(at));
+        };
+        same(
+            json!({ "Mode": { "Replicated": {} } }),
+            json!({ "Mode": { "Replicated": { "Replicas": 1 } } }),
+        );
+        same(
+            json!({}),
+            json!({ "Mode": { "Replicated": { "Replicas": 1 } }, "EndpointSpec": { "Mode": "vip" } }),
+        );
+        same(
+            json!({ "UpdateConfig": { "MaxFailureRatio": 0.0 } }),
+            json!({ "UpdateConfig": { "MaxFailureRatio": 0 } }),
+        );
+        same(
+            json!({ "TaskTemplate": { "ForceUpdate": 1 } }),
+            json!({ "TaskTemplate": { "Runtime": "container" } }),
+        );
+        same(
+            json!({ "TaskTemplate": { "Networks": [ { "Target": "proxy", "Aliases": ["a"] } ] } }),
+            json!({ "TaskTemplate": { "Networks": [ { "Target": "x1", "Aliases": ["a"] } ] } }),
+        );
+        let port = |protocol: &str, mode: &str| json!({ "EndpointSpec": { "Ports": [ { "TargetPort": 80, "Protocol": protocol, "PublishMode": mode } ] } });
+        same(port("TCP", "foo"), port("tcp", "ingress"));
+        same(port("UDP", "host"), port("udp", "host"));
+        other(
+            port("udp", "host"),
+            port("tcp", "host"),
+            "/EndpointSpec/Ports/0/Protocol",
+        );
+        other(
+            json!({ "Mode": { "Replicated": { "Replicas": 0 } } }),
+            json!({}),
+            "/Mode/Replicated/Replicas",
+        );
+        other(
+            json!({ "Mode": { "Global": {} } }),
+            json!({}),
+            "/Mode/Global",
+        );
+        other(
+            json!({ "Labels": { "a/b": "" } }),
+            json!({ "Labels": {} }),
+            "/Labels",
+        );
+        other(
+            json!({ "Labels": { "a/b": "", "c": "" } }),
+            json!({ "Labels": { "c": "" } }),
+            "/Labels/a~1b",
+        );
+        other(
+            json!({ "Env": ["A=1"] }),
+            json!({ "Env": ["A=1", "B=2"] }),
+            "/Env",
+        );
+        other(
+            json!({ "TaskTemplate": { "Networks": [ { "Target": "a" } ] } }),
+            json!({ "TaskTemplate": { "Networks": [ { "Target": "a" }, { "Target": "b" } ] } }),
+            "/TaskTemplate/Networks",
+        );
     }
 }

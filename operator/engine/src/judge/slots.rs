@@ -92,7 +92,7 @@ enum Slot {
 
 /// The nodes that have, or are to have, a task.
 pub(super) fn nodes(tasks: &[&Task]) -> u64 {
-    let wanted = |task: &&&Task| !task.desired.is_over() || task.state == TaskState::Complete;
+    let wanted = |task: &&&Task| task.is_wanted() || task.state == TaskState::Complete;
     tasks
         .iter()
         .filter(wanted)
@@ -133,7 +133,7 @@ impl<'a> Slots<'a> {
                 Some(Slot::Finished) => tally.finished += 1,
                 Some(Slot::Waiting(why)) => tally.waiting = tally.waiting.or(Some(why)),
                 Some(Slot::Unschedulable(message)) => {
-                    tally.unschedulable = tally.unschedulable.or(Some(message))
+                    tally.unschedulable = tally.unschedulable.or(Some(message));
                 }
                 Some(Slot::Failed(worse)) => {
                     let known = tally.failed.as_ref().map_or(0, Condition::rank);
@@ -158,7 +158,7 @@ fn judge_slot(
     let live = tasks
         .iter()
         .rev()
-        .find(|task| !task.state.is_over() && !task.desired.is_over());
+        .find(|task| !task.state.is_over() && task.is_wanted());
     let failed: Vec<&&Task> = tasks
         .iter()
         .filter(|task| task.created_at >= since && policy.is_failure(task))
@@ -169,15 +169,7 @@ fn judge_slot(
         return judge_ended(tasks.last()?, policy);
     };
     if live.state == TaskState::Running {
-        let settled = now.duration_since(live.state_at) >= rules.settled;
-        return Some(if looping && !settled {
-            Slot::Waiting(format!(
-                "{} runs again after {failures} failures",
-                Named(live)
-            ))
-        } else {
-            Slot::Running
-        });
+        return Some(judge_running(live, failures, now, rules));
     }
     let Some(last) = failed.last() else {
         return Some(judge_pending(live));
@@ -207,6 +199,28 @@ fn judge_slot(
     })
 }
 
+/// A task that runs: since when, decides.
+fn judge_running(task: &Task, failures: u32, now: Timestamp, rules: &Rules) -> Slot {
+    let runs_for = now.duration_since(task.state_at);
+    let wanted = if failures == 0 {
+        rules.steady
+    } else {
+        rules.settled
+    };
+    if runs_for >= wanted {
+        return Slot::Running;
+    }
+    let seconds = runs_for.as_secs().max(0);
+    let named = Named(task);
+    Slot::Waiting(match failures {
+        0 => format!("{named} has run for {seconds} s of {} s", wanted.as_secs()),
+        _ => format!(
+            "{named} runs again for {seconds} s of {} s, after {failures} failures",
+            wanted.as_secs()
+        ),
+    })
+}
+
 /// A task that is on its way.
 fn judge_pending(task: &Task) -> Slot {
     match &task.error {
@@ -229,8 +243,8 @@ fn judge_ended(last: &Task, policy: &Policy) -> Option<Slot> {
     }
     let message = why(last);
     // A replacement is made in the same moment in which the failed task is marked for shutdown. None means: never.
-    let over = last.desired.is_over()
-        && (policy.restart == Restart::Never || policy.limited == Limited::Yes);
+    let over =
+        !last.is_wanted() && (policy.restart == Restart::Never || policy.limited == Limited::Yes);
     Some(if over {
         Slot::Failed(Condition::failed(
             if last.state == TaskState::Rejected && is_about_image(&message) {

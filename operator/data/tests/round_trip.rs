@@ -12,7 +12,7 @@ use ci_warm_data::{
     DataError, RestoreRequest, SealRequest, Sealed, Unwatched, digest, open_sealed, pending,
     remove_aside, remove_leftovers, remove_snapshot, required_space, restore, seal, verify,
 };
-use common::{Mount, disk, everything, hash, memory, name, run, tar};
+use common::{Mount, acl, disk, everything, hash, memory, name, run, tar, xattr};
 use rustix::fs::{AtFlags, Mode, OFlags, linkat, mkdirat, openat, symlinkat};
 use serde_json::json;
 
@@ -89,6 +89,17 @@ fn everything_comes_back_on_a_disk() {
 fn everything_comes_back_in_memory() {
     let dir = memory();
     everything(&base(&dir).join("v/_data"));
+    round_trip(dir.path(), tar);
+}
+
+#[test]
+fn nothing_is_inherited_from_where_the_copies_are_made() {
+    let dir = memory();
+    everything(&base(&dir).join("v/_data"));
+    for parent in ["v", "x"] {
+        let parent = dir.path().join(parent);
+        xattr(&parent, "system.posix_acl_default", &acl());
+    }
     round_trip(dir.path(), tar);
 }
 

@@ -93,13 +93,16 @@ impl Attributes {
     }
 }
 
+/// The same ACLs once more, as only XFS shows them.
+const XFS_ACLS: [&[u8]; 2] = [b"trusted.SGI_ACL_FILE", b"trusted.SGI_ACL_DEFAULT"];
+
 fn xattrs(path: &[u8]) -> Result<Xattrs, Errno> {
     let list = match grown(|buffer| llistxattr(path, buffer)) {
         Err(Errno::NOTSUP) => return Ok(Xattrs::new()),
         list => list?,
     };
     list.split(|byte| *byte == 0)
-        .filter(|name| !name.is_empty())
+        .filter(|name| !name.is_empty() && !XFS_ACLS.contains(name))
         .map(|name| {
             Ok((
                 name.to_vec(),

@@ -55,7 +55,7 @@ struct Copier<'a> {
     root: PathBuf,
     cursor: Cursor,
     /// Of the directories we are in: they can be put on only when nothing more changes inside.
-    open: Vec<Attributes>,
+    open: Vec<(Vec<u8>, Attributes)>,
     stamps: Vec<u64>,
     watch: &'a dyn Watch,
     sink: &'a mut dyn FnMut(Entry) -> Result<(), DataError>,
@@ -74,7 +74,7 @@ impl Visit for Copier<'_> {
                 .and_then(|()| self.cursor.down(&name))
                 .map_err(|errno| self.error("make the directory", node, errno))?;
         }
-        self.open.push(attributes);
+        self.open.push((node.path.to_vec(), attributes));
         self.watch.reached("copy:directory-made")?;
         (self.sink)(entry)
     }
@@ -112,16 +112,11 @@ impl Visit for Copier<'_> {
     }
 
     fn leave(&mut self) -> Result<(), DataError> {
-        let fail = |doing, errno: Errno| {
-            DataError::io(
-                doing,
-                format!("a directory in {}", shown(&self.root, b"")),
-                errno,
-            )
+        let Some((path, attributes)) = self.open.pop() else {
+            return Ok(());
         };
-        if let Some(attributes) = self.open.pop() {
-            attributes.apply(self.cursor.fd(), c".", &fail)?;
-        }
+        let fail = |doing, errno: Errno| DataError::io(doing, shown(&self.root, &path), errno);
+        attributes.apply(self.cursor.fd(), c".", &fail)?;
         if !self.open.is_empty() {
             self.cursor.up().map_err(|errno| fail("leave", errno))?;
         }

@@ -89,7 +89,16 @@ impl Entry {
         compare("mode", &self.mode, &found.mode);
         compare("owner", &(self.uid, self.gid), &(found.uid, found.gid));
         compare("modification time", &self.modified, &found.modified);
-        compare("extended attributes", &self.xattrs, &found.xattrs);
+        // Their values may be long, and are not for reading.
+        let mut names: Vec<&String> = self.xattrs.keys().chain(found.xattrs.keys()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.retain(|name| self.xattrs.get(*name) != found.xattrs.get(*name));
+        parts.extend(
+            names
+                .into_iter()
+                .map(|name| format!("has another extended attribute {name}")),
+        );
         parts.join(", ")
     }
 }

@@ -3,11 +3,11 @@
 //! This crate is given directories and knows nothing of Docker. It is synchronous, runs as root on Linux (5.8 or
 //! newer, with `/proc`), and makes five promises:
 //!
-//! - A snapshot is published whole or not at all ([`seal`]).
+//! - A snapshot is published whole or not at all ([`seal()`]).
 //! - A copy is exact: contents, types, owners, modes, modification times, extended attributes (so POSIX ACLs and
 //!   capabilities too), hard links, holes. What cannot be copied exactly is refused by name, before anything is stopped
 //!   if the caller asks [`required_space`] first.
-//! - What is restored is verified before it replaces anything, and what it replaces is kept ([`restore`]).
+//! - What is restored is verified before it replaces anything, and what it replaces is kept ([`restore()`]).
 //! - Everything may be interrupted anywhere and run again, with the same end.
 //! - An I/O error is never read as "nothing there".
 //!

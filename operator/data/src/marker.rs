@@ -52,7 +52,7 @@ pub(crate) fn marker_path(volume_dir: &Path) -> Result<PathBuf, DataError> {
     beside(volume_dir, "ci-warm-restoring")
 }
 
-/// Whether a restore of this volume is unfinished. Nothing may start on the volume before [`crate::restore`] with the same
+/// Whether a restore of this volume is unfinished. Nothing may start on the volume before [`crate::restore()`] with the same
 /// request has finished it. Only a readable directory without a marker is no.
 pub fn pending(volume_dir: &Path) -> Result<Option<Marker>, DataError> {
     let path = marker_path(volume_dir)?;

@@ -30,7 +30,7 @@ pub fn remove_snapshot(snapshot_dir: &Path, watch: &dyn Watch) -> Result<(), Dat
     Ok(())
 }
 
-/// Removes what interrupted calls of [`crate::seal`] and [`remove_snapshot`] left in a directory of snapshots. Not to
+/// Removes what interrupted calls of [`crate::seal()`] and [`remove_snapshot`] left in a directory of snapshots. Not to
 /// be called while one of them runs there. A missing directory has no leftovers.
 pub fn remove_leftovers(snapshots_dir: &Path, watch: &dyn Watch) -> Result<(), DataError> {
     if !exists(snapshots_dir)? {

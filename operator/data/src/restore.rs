@@ -312,9 +312,13 @@ impl<'a> Work<'a> {
         make_empty(&above, &name)
             .map_err(|errno| error("make the directory", &self.staging, errno))?;
         if let Source::Sealed { sealed, .. } = self.source {
-            copy(&sealed.tree(self.name), &self.staging, watch, &mut |_| {
+            let copied = copy(&sealed.tree(self.name), &self.staging, watch, &mut |_| {
                 Ok(())
-            })?;
+            });
+            if copied.as_ref().is_err_and(DataError::is_not_found) {
+                crate::verify(sealed, watch)?;
+            }
+            copied?;
         }
         flush(&self.staging)?;
         watch.reached("restore:copied")?;
@@ -429,4 +433,62 @@ impl<'a> Work<'a> {
 
 fn rename(old: &Path, new: &Path) -> Result<(), DataError> {
     rename_to_free(old, new).map_err(|failed| failed.into_error(new))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    struct CrashAt(&'static str);
+
+    impl Watch for CrashAt {
+        fn reached(&self, point: &'static str) -> Result<(), DataError> {
+            assert_ne!(point, self.0, "this is the crash");
+            Ok(())
+        }
+
+        fn advanced(&self, _bytes: u64) -> Result<(), DataError> {
+            Ok(())
+        }
+    }
+
+    /// No filesystem at hand refuses the exchange, so that the way around it is taken here directly.
+    #[test]
+    fn renames_instead_of_an_exchange_can_be_finished_from_anywhere() {
+        for point in ["restore:displaced", "restore:replaced", "never"] {
+            let dir = tempfile::tempdir().unwrap();
+            let (data, aside_dir) = (dir.path().join("v/_data"), dir.path().join("aside/op"));
+            let name = VolumeName::new("v").unwrap();
+            let request = RestoreRequest {
+                operation: "op",
+                sealed: None,
+                targets: &[],
+                added: &[],
+                aside_dir: &aside_dir,
+            };
+            let work = Work::new(&request, &name, &data, Source::Empty).unwrap();
+            for (path, text) in [(&data, "failed"), (&work.staging, "restored")] {
+                fs::create_dir_all(path).unwrap();
+                fs::write(path.join("file"), text).unwrap();
+            }
+            let restored = crate::digest(&work.staging, &Unwatched).unwrap().digest;
+            let crashed = catch_unwind(AssertUnwindSafe(|| {
+                work.exchange_by_renames(&CrashAt(point))
+            }))
+            .is_err();
+            assert_eq!(crashed, point != "never");
+            assert!(work.is_exchanged(restored, &Unwatched).unwrap());
+            assert_eq!(fs::read_to_string(data.join("file")).unwrap(), "restored");
+            assert_eq!(
+                fs::read_to_string(work.staging.join("file")).unwrap(),
+                "failed"
+            );
+            fs::write(data.join("file"), "somebody else").unwrap();
+            assert!(matches!(
+                work.is_exchanged(restored, &Unwatched),
+                Err(DataError::Torn { .. })
+            ));
+        }
+    }
 }

@@ -82,7 +82,7 @@ pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), DataError
 pub struct SealedVolume {
     /// The volume.
     pub name: VolumeName,
-    /// What [`crate::digest`] gave for the volume, and gives for it once it is restored.
+    /// What [`crate::digest()`] gave for the volume, and gives for it once it is restored.
     pub digest: Digest,
     /// Files, directories and so on, the volume's own directory included.
     pub entries: u64,
@@ -142,7 +142,7 @@ impl Sealed {
 }
 
 /// Opens a snapshot. Nothing means that there truly is none: the directory it would be in, or the one above that, was
-/// asked and answered. A directory that is there but was not published by [`crate::seal`], or whose seal was altered, is
+/// asked and answered. A directory that is there but was not published by [`crate::seal()`], or whose seal was altered, is
 /// [`DataError::Corrupt`]; anything else that hinders is [`DataError::Io`].
 ///
 /// Does not read the data: that is [`verify`].

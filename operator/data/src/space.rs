@@ -12,7 +12,7 @@ use crate::walk::{Node, Visit, walk};
 /// The bytes allocated to these volumes: what a snapshot of them takes, about. A restore needs as much again on the
 /// filesystem of the volumes, because the failed data is kept.
 ///
-/// Looks at every entry, and fails with the error [`crate::seal`] would fail with if one of them cannot be sealed.
+/// Looks at every entry, and fails with the error [`crate::seal()`] would fail with if one of them cannot be sealed.
 pub fn required_space<P: AsRef<Path>>(volume_dirs: &[P]) -> Result<u64, DataError> {
     let mut sum = Sum::default();
     for dir in volume_dirs {

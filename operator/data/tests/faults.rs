@@ -40,7 +40,7 @@ fn restore_from(sealed: &Sealed, volume: &Path, aside_dir: &Path) -> Result<Rest
     restore(&request, &Unwatched)
 }
 
-/// One way to damage a snapshot.
+/// One way to spoil a tree.
 type Damage = fn(&Path);
 
 fn flip(path: &Path, at: u64) {
@@ -65,47 +65,47 @@ fn cut(path: &Path) {
 
 const DAMAGES: [(&str, Damage); 20] = [
     ("a flipped byte", |s| {
-        flip(&s.join("volumes/data/dir/sub/big"), 1_000_000)
+        flip(&s.join("volumes/data/dir/sub/big"), 1_000_000);
     }),
     ("a byte in a hole", |s| {
-        flip(&s.join("volumes/data/sparse"), 5)
+        flip(&s.join("volumes/data/sparse"), 5);
     }),
     ("a missing file", |s| {
-        fs::remove_file(s.join("volumes/data/zero")).unwrap()
+        fs::remove_file(s.join("volumes/data/zero")).unwrap();
     }),
     ("a missing last file", |s| {
-        fs::remove_file(s.join("volumes/data/zero")).unwrap()
+        fs::remove_file(s.join("volumes/data/zero")).unwrap();
     }),
     ("an additional file", |s| {
-        fs::write(s.join("volumes/data/dir/added"), "").unwrap()
+        fs::write(s.join("volumes/data/dir/added"), "").unwrap();
     }),
     ("a missing directory", |s| {
-        fs::remove_dir(s.join("volumes/data/dir/sub/empty")).unwrap()
+        fs::remove_dir(s.join("volumes/data/dir/sub/empty")).unwrap();
     }),
     ("a missing volume", |s| {
-        fs::remove_dir_all(s.join("volumes/data")).unwrap()
+        fs::remove_dir_all(s.join("volumes/data")).unwrap();
     }),
     ("missing volumes", |s| {
-        fs::remove_dir_all(s.join("volumes")).unwrap()
+        fs::remove_dir_all(s.join("volumes")).unwrap();
     }),
     ("another mode", |s| {
         fs::set_permissions(
             s.join("volumes/data/fifo"),
             fs::Permissions::from_mode(0o600),
         )
-        .unwrap()
+        .unwrap();
     }),
     ("another time", |s| {
-        touch(&s.join("volumes/data/link"), 77, 123_456_788)
+        touch(&s.join("volumes/data/link"), 77, 123_456_788);
     }),
     ("another time of the volume itself", |s| {
-        touch(&s.join("volumes/data"), 1_600_000_000, 2)
+        touch(&s.join("volumes/data"), 1_600_000_000, 2);
     }),
     ("another owner", |s| {
-        std::os::unix::fs::lchown(s.join("volumes/data/socket"), Some(5), None).unwrap()
+        std::os::unix::fs::lchown(s.join("volumes/data/socket"), Some(5), None).unwrap();
     }),
     ("another attribute", |s| {
-        xattr(&s.join("volumes/data/dir/file"), "user.comment", b"other")
+        xattr(&s.join("volumes/data/dir/file"), "user.comment", b"other");
     }),
     ("another target", |s| {
         let link = s.join("volumes/data/dangling-again");
@@ -119,14 +119,14 @@ const DAMAGES: [(&str, Damage); 20] = [
     }),
     ("a cut manifest", |s| cut(&s.join("manifests/data.jsonl"))),
     ("a missing manifest", |s| {
-        fs::remove_file(s.join("manifests/data.jsonl")).unwrap()
+        fs::remove_file(s.join("manifests/data.jsonl")).unwrap();
     }),
     ("a cut seal", |s| cut(&s.join("seal.json"))),
     ("a missing seal", |s| {
-        fs::remove_file(s.join("seal.json")).unwrap()
+        fs::remove_file(s.join("seal.json")).unwrap();
     }),
     ("a missing check", |s| {
-        fs::remove_file(s.join("seal.b3")).unwrap()
+        fs::remove_file(s.join("seal.b3")).unwrap();
     }),
 ];
 
@@ -151,10 +151,7 @@ fn a_damaged_snapshot_is_recognised_and_never_restored() {
         if !what.contains("seal") && !what.contains("check") && !what.contains("manifest") {
             let failed =
                 restore_from(&sealed, &volume, &dir.path().join("x/aside/op")).unwrap_err();
-            assert!(
-                failed.is_corrupt() || what == "missing volumes" || what == "a missing volume",
-                "{what}: {failed}"
-            );
+            assert!(failed.is_corrupt(), "{what}: {failed}");
             assert_eq!(
                 hash(&volume),
                 before,
@@ -306,7 +303,7 @@ impl Watch for Meanwhile<'_> {
 
 #[test]
 fn a_source_that_changes_during_the_copy_is_not_sealed() {
-    let changes: [(&str, fn(&Path), &str); 7] = [
+    let changes: [(&str, Damage, &str); 7] = [
         (
             "a file copied before is written to",
             |v| flip(&v.join("a"), 1),
@@ -369,14 +366,10 @@ fn a_source_that_changes_during_the_copy_is_not_sealed() {
                 }
                 panic!("{what} at {point}: {sealed:?}");
             }
-            let Err(DataError::Changed {
-                volume: changed,
-                path,
-            }) = &sealed
-            else {
+            let Err(DataError::Changed { volume: told, path }) = &sealed else {
                 panic!("{what} at {point}: {sealed:?}")
             };
-            assert_eq!(changed, &name("data"));
+            assert_eq!(told, &name("data"));
             assert_eq!(
                 PathBuf::from(path),
                 if at.is_empty() {
@@ -392,6 +385,25 @@ fn a_source_that_changes_during_the_copy_is_not_sealed() {
     }
 }
 
+/// Cuts a file as soon as something was read.
+struct Cutting<'a>(&'a Path);
+
+impl Watch for Cutting<'_> {
+    fn reached(&self, _point: &'static str) -> Result<(), DataError> {
+        Ok(())
+    }
+
+    fn advanced(&self, _bytes: u64) -> Result<(), DataError> {
+        OpenOptions::new()
+            .write(true)
+            .open(self.0)
+            .unwrap()
+            .set_len(10)
+            .unwrap();
+        Ok(())
+    }
+}
+
 #[test]
 fn a_file_cut_while_it_is_read_is_a_change() {
     let dir = memory();
@@ -399,21 +411,6 @@ fn a_file_cut_while_it_is_read_is_a_change() {
     fs::create_dir(&volume).unwrap();
     fs::create_dir(dir.path().join("x")).unwrap();
     fs::write(volume.join("big"), vec![7; 3 << 20]).unwrap();
-    struct Cutting<'a>(&'a Path);
-    impl Watch for Cutting<'_> {
-        fn reached(&self, _point: &'static str) -> Result<(), DataError> {
-            Ok(())
-        }
-        fn advanced(&self, _bytes: u64) -> Result<(), DataError> {
-            OpenOptions::new()
-                .write(true)
-                .open(self.0)
-                .unwrap()
-                .set_len(10)
-                .unwrap();
-            Ok(())
-        }
-    }
     let failed = seal_into(
         &dir.path().join("x/s"),
         &volume,

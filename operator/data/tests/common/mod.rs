@@ -243,18 +243,23 @@ pub(crate) fn everything(root: &Path) {
 
 /// What GNU tar sees in a tree, hashed: a second opinion. It does not see sockets.
 pub(crate) fn tar(root: &Path) -> String {
-    let options = "--create --format=posix --sort=name --numeric-owner --xattrs --xattrs-include=* --acls \
-        --warning=no-file-ignored --pax-option=exthdr.name=%d/%f,delete=atime,delete=ctime --file=- --directory";
-    let mut child = Command::new("tar")
-        .args(options.split_whitespace())
-        .arg(root)
-        .arg(".")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let options = "--create --format=posix --sort=name --numeric-owner --acls --warning=no-file-ignored \
+        --pax-option=exthdr.name=%d/%f,delete=atime,delete=ctime --file=- --directory";
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(child.stdout.take().unwrap()).unwrap();
-    assert!(child.wait().unwrap().success());
+    // One after the other, as tar has no order for the attributes of an entry.
+    for namespace in ["user", "trusted", "security", "system"] {
+        let mut child = Command::new("tar")
+            .arg("--xattrs")
+            .arg(format!("--xattrs-include={namespace}.*"))
+            .args(options.split_whitespace())
+            .arg(root)
+            .arg(".")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        hasher.update_reader(child.stdout.take().unwrap()).unwrap();
+        assert!(child.wait().unwrap().success());
+    }
     hasher.finalize().to_hex().to_string()
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ci_warm_stack::{ComposeFile, Ids, PinError, Stack, StackName, VolumeKind, load};
+use proptest::prelude::*;
 use serde_json::json;
 
 const COMPOSE: &str = r#"
@@ -193,4 +194,27 @@ fn stack_names_should_be_checked() {
         assert!(StackName::new(name).is_err(), "{name}");
     }
     assert!(serde_json::from_value::<StackName>(json!("a b")).is_err());
+}
+
+proptest! {
+    /// Whatever the text, the answer is a stack or an error.
+    #[test]
+    fn no_text_should_make_loading_panic(
+        key in "(ports|volumes|command|environment|deploy|healthcheck|networks|image|labels|ulimits|extra_hosts|[a-z]{1,6})",
+        value in "[-0-9a-z:/.,${}\\[\\]\"'&*!<# \n]{0,24}",
+    ) {
+        let text = format!("services:\n  a:\n    image: x\n    {key}: {value}\n");
+        let file = ComposeFile { name: "c.yml".to_owned(), text };
+        let beside: BTreeMap<PathBuf, Vec<u8>> = BTreeMap::new();
+        if let Ok(loaded) = load(&[file], &BTreeMap::new(), Path::new("/w"), &beside) {
+            let _ = loaded.stack(&StackName::new("app").unwrap());
+        }
+    }
+}
+
+#[test]
+fn loaded_files_should_cross_threads() {
+    fn check<T: Send + Sync>(_: Option<T>) {}
+    check::<ci_warm_stack::Loaded>(None);
+    check::<ci_warm_stack::LoadError>(None);
 }

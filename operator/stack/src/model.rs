@@ -176,7 +176,7 @@ pub(crate) struct Network {
     pub name: String,
     pub owner: Owner,
     pub driver: String,
-    pub driver_opts: Texts,
+    pub driver_opts: Option<Texts>,
     pub ipam_driver: String,
     pub subnets: Vec<String>,
     pub internal: bool,

@@ -139,9 +139,15 @@ pub(crate) fn parse(file: &Arc<str>, text: &str) -> Result<Node, LoadError> {
 struct Builder<'text> {
     file: Arc<str>,
     parser: Parser<'text, StrInput<'text>>,
-    /// Complete anchored nodes with their size, so that copying one is paid for before it is done.
-    anchors: HashMap<usize, (Node, usize)>,
+    /// Complete anchored nodes with what copying one costs, so that it is paid for before it is done.
+    anchors: HashMap<usize, Anchor>,
     nodes: usize,
+}
+
+struct Anchor {
+    node: Node,
+    nodes: usize,
+    height: usize,
 }
 
 /// A key before it is known whether it is a merge, with the raw text that duplicates are judged by.
@@ -189,18 +195,12 @@ impl<'text> Builder<'text> {
     }
 
     fn node(&mut self, event: Event<'text>, span: Span, depth: usize) -> Result<Node, LoadError> {
-        if depth > MAX_DEPTH {
-            let problem = Problem::Limit {
-                what: "the depth of nesting",
-                limit: MAX_DEPTH,
-            };
-            return Err(self.fail(span, problem));
-        }
+        self.deep(span, depth)?;
         let before = self.nodes;
         self.count(span, 1)?;
         let at = self.position(span);
         let (anchor, value) = match event {
-            Event::Alias(id) => return self.alias(id, span),
+            Event::Alias(id) => return self.alias(id, span, depth),
             Event::Scalar(text, style, anchor, tag) => {
                 (anchor, self.scalar(&text, style, tag.as_deref(), span)?)
             }
@@ -210,20 +210,36 @@ impl<'text> Builder<'text> {
         };
         let node = Node { at, value };
         if anchor > 0 {
-            self.anchors
-                .insert(anchor, (node.clone(), self.nodes - before));
+            let copy = Anchor {
+                node: node.clone(),
+                nodes: self.nodes - before,
+                height: height(&node),
+            };
+            self.anchors.insert(anchor, copy);
         }
         Ok(node)
     }
 
-    fn alias(&mut self, id: usize, span: Span) -> Result<Node, LoadError> {
-        let Some((_, size)) = self.anchors.get(&id) else {
+    fn deep(&self, span: Span, depth: usize) -> Result<(), LoadError> {
+        if depth > MAX_DEPTH {
+            let problem = Problem::Limit {
+                what: "the depth of nesting",
+                limit: MAX_DEPTH,
+            };
+            return Err(self.fail(span, problem));
+        }
+        Ok(())
+    }
+
+    fn alias(&mut self, id: usize, span: Span, depth: usize) -> Result<Node, LoadError> {
+        let Some(anchor) = self.anchors.get(&id) else {
             return Err(self.fail(span, Problem::Alias));
         };
-        let size = *size;
-        self.count(span, size)?;
+        let nodes = anchor.nodes;
+        self.deep(span, depth + anchor.height)?;
+        self.count(span, nodes)?;
         match self.anchors.get(&id) {
-            Some((node, _)) => Ok(node.clone()),
+            Some(anchor) => Ok(anchor.node.clone()),
             None => Err(self.fail(span, Problem::Alias)),
         }
     }
@@ -323,7 +339,7 @@ impl<'text> Builder<'text> {
                     _ => Err(self.fail(span, Problem::KeyNotText(raw))),
                 }
             }
-            Event::Alias(id) => match self.alias(id, span)?.value {
+            Event::Alias(id) => match self.alias(id, span, 0)?.value {
                 Value::Text(raw) => Ok(Key {
                     raw,
                     at,
@@ -355,6 +371,19 @@ impl<'text> Builder<'text> {
             }
         }
         Ok(())
+    }
+}
+
+/// Levels below a node.
+fn height(node: &Node) -> usize {
+    match &node.value {
+        Value::List(items) => items.iter().map(|item| 1 + height(item)).max().unwrap_or(0),
+        Value::Map(map) => map
+            .values()
+            .map(|entry| 1 + height(&entry.node))
+            .max()
+            .unwrap_or(0),
+        _ => 0,
     }
 }
 
@@ -423,6 +452,17 @@ mod tests {
         assert!(fault(&deep).contains("depth of nesting"));
         // The parser has a limit of its own for flow collections.
         assert!(read(&"[".repeat(100_000)).is_err());
+        let tower = (1..40).fold("- &a0 [x]\n".to_owned(), |text, level| {
+            text + &[
+                "- &a",
+                &level.to_string(),
+                " [[*a",
+                &(level - 1).to_string(),
+                "]]\n",
+            ]
+            .concat()
+        });
+        assert!(fault(&tower).contains("depth of nesting"));
         let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
         for level in 1..12 {
             let refs = vec![format!("*a{}", level - 1); 10].join(",");

@@ -46,7 +46,7 @@ pub(crate) fn convert(
     Ok(Stack {
         name: name.clone(),
         services,
-        networks: objects::networks(&to),
+        networks: objects::networks(&to)?,
         secrets: objects::secrets(&to, contents)?,
         configs: objects::configs(&to, contents)?,
         volumes,

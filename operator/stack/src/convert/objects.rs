@@ -11,7 +11,7 @@ use crate::model::{self, Compose, Owner, Service};
 use crate::stack::{FileObject, Network};
 
 /// Only networks that a service uses are created.
-pub(super) fn networks(to: &To<'_>) -> Vec<Network> {
+pub(super) fn networks(to: &To<'_>) -> Result<Vec<Network>, LoadError> {
     let used: BTreeSet<&str> = to.compose.services.values().flat_map(networks_of).collect();
     let unset = model::Network::default();
     let mut networks: Vec<Network> = used
@@ -25,7 +25,36 @@ pub(super) fn networks(to: &To<'_>) -> Vec<Network> {
         })
         .collect();
     networks.sort_by(|a, b| a.name.cmp(&b.name));
-    networks
+    once("network", networks, |network| {
+        (&network.key, &network.name, &network.body)
+    })
+}
+
+/// Several keys may stand for one object, if they agree on what it is.
+fn once<T>(
+    kind: &'static str,
+    sorted: Vec<T>,
+    parts: impl Fn(&T) -> (&String, &String, &Option<Value>),
+) -> Result<Vec<T>, LoadError> {
+    let mut kept: Vec<T> = Vec::new();
+    for object in sorted {
+        let (key, name, body) = parts(&object);
+        match kept.last().map(&parts) {
+            Some((first, known, other)) if known == name => {
+                if other != body {
+                    let text = format!(
+                        "`{first}` and `{key}` have the name `{name}` but differ; give each its own `name`"
+                    );
+                    return Err(LoadError::new(
+                        format!("{kind}s.{key}"),
+                        Problem::Conflict(text),
+                    ));
+                }
+            }
+            _ => kept.push(object),
+        }
+    }
+    Ok(kept)
 }
 
 fn network_body(to: &To<'_>, name: &str, network: &model::Network) -> Value {
@@ -34,11 +63,16 @@ fn network_body(to: &To<'_>, name: &str, network: &model::Network) -> Value {
     } else {
         &network.driver
     };
-    let options = (!network.driver_opts.is_empty()).then_some(&network.driver_opts);
     let subnets: Vec<Value> = network
         .subnets
         .iter()
-        .map(|subnet| json!({ "Subnet": subnet }))
+        .map(|subnet| {
+            if subnet.is_empty() {
+                json!({})
+            } else {
+                json!({ "Subnet": subnet })
+            }
+        })
         .collect();
     let ipam = (!network.ipam_driver.is_empty() || !subnets.is_empty()).then(|| {
         let pools = (!subnets.is_empty()).then_some(&subnets);
@@ -49,7 +83,7 @@ fn network_body(to: &To<'_>, name: &str, network: &model::Network) -> Value {
         "CheckDuplicate": true,
         "Labels": to.labels(&network.labels),
         "Driver": driver,
-        "Options": options,
+        "Options": network.driver_opts,
         "IPAM": ipam,
         "Internal": network.internal,
         "Attachable": network.attachable,
@@ -125,8 +159,10 @@ fn file_objects(
         let key = key.clone();
         result.push(FileObject { key, name, body });
     }
-    result.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(result)
+    result.sort_by(|a: &FileObject, b| a.name.cmp(&b.name));
+    once(kind, result, |object| {
+        (&object.key, &object.name, &object.body)
+    })
 }
 
 fn body(

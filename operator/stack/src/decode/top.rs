@@ -20,7 +20,7 @@ pub(super) fn network(
     let mut network = Network {
         name: at.text("name")?,
         driver: at.text("driver")?,
-        driver_opts: at.options("driver_opts").unwrap_or_default(),
+        driver_opts: at.options("driver_opts"),
         internal: at.boolean("internal"),
         attachable: at.boolean("attachable"),
         labels: at.labels("labels")?,

@@ -400,11 +400,15 @@ fn duration(node: &Node, path: &str) -> Result<(), LoadError> {
 
 fn port(node: &Node, path: &str) -> Result<(), LoadError> {
     let text = match &node.value {
-        Value::Float(number) if number.fract() != 0.0 => {
-            return Err(wrong_type(node, path, "a whole number or text"));
-        }
-        Value::Int(_) | Value::Float(_) => node.print().unwrap_or_default(),
+        Value::Int(_) => node.print().unwrap_or_default(),
         Value::Text(text) => text.clone(),
+        Value::Float(_) => {
+            return Err(wrong_type(
+                node,
+                path,
+                "a whole number without a point, or text",
+            ));
+        }
         _ => {
             return Err(wrong_type(
                 node,

@@ -128,8 +128,25 @@ const SERVICE: Object = Object {
     ])
 };
 
-// Nothing is built for a stack, so only the outer shape of `build` is judged.
-const BUILD: Rule = Rule::Either(&[&TEXT, &ANY_OBJECT]);
+// Nothing is built for a stack: of `build` only the keys are judged, and from 3.11 on not even these.
+const BUILD: Rule = Rule::Either(&[
+    &TEXT,
+    &Rule::Since(
+        11,
+        &Rule::Object(&object(&[
+            Field("args", 0, &PAIRS),
+            Field("cache_from", 2, &DISTINCT_TEXTS),
+            Field("context", 0, &TEXT),
+            Field("dockerfile", 0, &TEXT),
+            Field("extra_hosts", 9, &PAIRS),
+            Field("labels", 3, &PAIRS),
+            Field("network", 4, &TEXT),
+            Field("shm_size", 5, &OPTION),
+            Field("target", 4, &TEXT),
+        ])),
+        &ANY_OBJECT,
+    ),
+]);
 
 const FILE_REFERENCES: Rule = Rule::List(
     &Rule::Either(&[

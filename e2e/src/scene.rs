@@ -176,6 +176,53 @@ spec:
         self.write(&format!("warmapps/{}.yaml", self.app), &self.warm_app(more));
     }
 
+    /// The app's status file as text; empty while there is none.
+    pub fn status(&self) -> String {
+        self.read(&format!("status/warmapps/{}.yaml", self.app)).unwrap_or_default()
+    }
+
+    /// The value of a field of the app's status, by its name at the beginning of a line.
+    pub fn status_field(&self, field: &str) -> Option<String> {
+        let start = format!("{field}:");
+        let line = self.status().lines().find_map(|line| line.trim().strip_prefix(&start).map(str::to_owned))?;
+        Some(line.trim().trim_matches(['"', '\'']).to_owned())
+    }
+
+    /// Waits until the app's last result is this one.
+    #[track_caller]
+    pub fn wait_for_result(&self, result: &str) {
+        wait_for(&format!("the result {result}"), LIMIT, || match self.status_field("result") {
+            Some(seen) if seen == result => Ok(()),
+            seen => Err(format!("{seen:?}\n{}\n{}\n{}", self.status(), self.tasks(), self.operator_log())),
+        });
+    }
+
+    /// Waits until the operator has nothing under way for this app.
+    #[track_caller]
+    pub fn wait_for_ready(&self, status: &str, reason: &str) {
+        wait_for(&format!("Ready={status} {reason}"), LIMIT, || {
+            let text = self.status();
+            let ready = text.split("type: Ready").nth(1).unwrap_or_default();
+            let ready: Vec<&str> = ready.lines().skip(1).take(2).map(str::trim).collect();
+            let (want_status, want_reason) = (format!("status: '{status}'"), format!("reason: {reason}"));
+            let plain: Vec<String> = ready.iter().map(|line| line.replace('"', "'")).collect();
+            if plain.iter().any(|line| *line == want_status || *line == want_status.replace('\'', ""))
+                && plain.iter().any(|line| *line == want_reason)
+            {
+                Ok(())
+            } else {
+                Err(format!("{text}\n{}", self.operator_log()))
+            }
+        });
+    }
+
+    /// The end of the operator's log.
+    pub fn operator_log(&self) -> String {
+        let log = fs::read_to_string(self.path("operator.log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
     // --- the app ---
 
     /// Deploys the recipe's work tree by `docker stack deploy`, without the operator.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::alert;
 
 /// Raises an alert whenever deletions begin to be held, until the process ends.
-pub async fn watch(root: PathBuf, handle: Handle, drain: CancellationToken) {
+pub(crate) async fn watch(root: PathBuf, handle: Handle, drain: CancellationToken) {
     let mut held = handle.held_deletions();
     loop {
         let now: Vec<HeldDeletions> = held.borrow_and_update().clone();

@@ -1,6 +1,7 @@
 //! Have the Swarm run a release; have it run nothing of a stack.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ci_warm_engine::{Engine, EngineError, ErrorClass, ObjectKind, RawService};
 use ci_warm_stack::difference;
@@ -177,5 +178,8 @@ pub async fn undeploy(engine: &Engine, stack: &str) -> Result<(), DeployError> {
     for service in engine.services(stack).await? {
         engine.remove_service(&service.id).await?;
     }
+    // Swarm leaves the containers of removed jobs alone, running ones too.
+    let remains = engine.remains(stack).await?;
+    engine.clear_forgotten(&remains, Duration::from_secs(10)).await?;
     Ok(())
 }

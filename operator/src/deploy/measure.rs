@@ -16,6 +16,9 @@ use crate::release::Frozen;
 /// The engine did not answer. That is never "gone".
 pub async fn left_of(engine: &Engine, stack: &str) -> Result<Deployment, EngineError> {
     let remains = engine.remains(stack).await?;
+    if remains.services.is_empty() && !remains.forgotten.is_empty() {
+        return Ok(Deployment::Differs(format!("{} containers of removed jobs are there", remains.forgotten.len())));
+    }
     Ok(match (remains.services.is_empty(), remains.is_empty()) {
         (_, true) => Deployment::Absent,
         (true, false) => Deployment::Draining(drain_text(&remains)),

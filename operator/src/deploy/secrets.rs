@@ -11,7 +11,7 @@ use crate::release::{Frozen, FrozenSecret, ValueSource};
 
 /// The label that says whose secret it is. Not the stack's own label: removing a stack must not remove its secrets, as the data
 /// is of no use without them.
-pub const INSTANCE_LABEL: &str = "ci-warm.instance";
+const INSTANCE_LABEL: &str = "ci-warm.instance";
 
 /// Makes every secret that the release needs and the Swarm lacks.
 ///

@@ -16,7 +16,7 @@ fn hold(store: &Store<Thing>, of: &str) {
     let uid = get(store, of).unwrap().meta.uid;
     store
         .update(&name(of), &uid, |record, _| {
-            record.meta.finalizers.push("test".into())
+            record.meta.finalizers.push("test".into());
         })
         .unwrap();
 }
@@ -203,7 +203,7 @@ fn store_should_raise_generation_on_spec_and_deletion_only() {
     );
     store
         .update(&name("a"), &first.meta.uid, |record, _| {
-            record.status.own.note = "hi".into()
+            record.status.own.note = "hi".into();
         })
         .unwrap();
     assert_eq!(
@@ -249,7 +249,7 @@ fn store_should_raise_generation_on_spec_and_deletion_only() {
         (Generation(1), 9)
     );
     let stale = restarted.update(&name("a"), &first.meta.uid, |record, _| {
-        record.status.own.note = "old".into()
+        record.status.own.note = "old".into();
     });
     assert!(
         matches!(stale, Err(StoreError::Gone(_))),
@@ -443,7 +443,7 @@ fn store_should_read_back_what_it_wrote() {
         let uid = get(&store, &of).unwrap().meta.uid;
         store
             .update(&name(&of), &uid, |record, _| {
-                record.status.own.note = (*text).to_owned()
+                record.status.own.note = (*text).to_owned();
             })
             .unwrap();
         let again = get(&home.store(), &of).unwrap();

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
 use ci_warm_runtime::operator::Watching;
@@ -14,7 +15,9 @@ use ci_warm_runtime::store::Unsettled;
 use ci_warm_runtime::*;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 pub struct Thing;
 
@@ -267,4 +270,34 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+pub const SECOND: Duration = Duration::from_secs(1);
+
+/// Every run is told through a channel: which object, and when.
+pub type Told = mpsc::UnboundedReceiver<(String, Instant)>;
+
+pub fn tells(
+    result: impl Fn(u32) -> Result<Action, ReconcileError> + Send + Sync + 'static,
+) -> (impl Reconcile<Thing>, Told) {
+    let (tell, told) = mpsc::unbounded_channel();
+    let (count, result) = (Arc::new(AtomicU32::new(0)), Arc::new(result));
+    let reconciler = does(move |cx| {
+        let (n, result) = (count.fetch_add(1, SeqCst), result.clone());
+        tell.send((cx.name().to_string(), Instant::now())).ok();
+        Box::pin(async move { result(n) })
+    });
+    (reconciler, told)
+}
+
+/// Nothing runs for that long. On paused time this costs nothing.
+pub async fn quiet(told: &mut Told, for_: Duration) {
+    let run = tokio::time::timeout(for_, told.recv()).await;
+    assert!(run.is_err(), "ran: {run:?}");
+}
+
+pub async fn seconds_to_next(told: &mut Told) -> u64 {
+    let asked = Instant::now();
+    let (_, at) = told.recv().await.unwrap();
+    (at - asked + Duration::from_millis(100)).as_secs()
 }

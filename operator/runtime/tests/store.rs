@@ -496,7 +496,7 @@ fn store_should_follow_symlinks() {
     symlink(&target, home.file("a")).unwrap();
     let relisted = relist(&store);
     assert_eq!(get(&store, "a").unwrap().spec.unwrap().size, 5);
-    assert_eq!(relisted.elsewhere.len(), 1);
+    assert_eq!(relisted.targets.len(), 1);
     fs::remove_file(&target).unwrap();
     relist(&store);
     let dangling = get(&store, "a").unwrap();

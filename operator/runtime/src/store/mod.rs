@@ -208,16 +208,15 @@ impl<K: Kind> Store<K> {
         let old = old.ok_or_else(|| StoreError::Gone(Key::new(K::KIND, name.clone())))?;
         let mut new = Record::clone(&old);
         change(&mut new, self.now());
-        if new.meta.deletion_timestamp.is_some() && new.meta.finalizers.is_empty() {
-            self.put(&mut writer, new, What::Status)?;
-            self.finish_deletion(&mut writer, name)?;
-            self.publish(writer);
-            return Ok(old);
+        let over = new.meta.deletion_timestamp.is_some() && new.meta.finalizers.is_empty();
+        let mut done = self.put(&mut writer, new, What::Status);
+        if over && done.is_ok() {
+            done = self.finish_deletion(&mut writer, name);
         }
-        self.put(&mut writer, new, What::Status)?;
         let current = writer.records.get(name).cloned().unwrap_or(old);
+        // Also after an error: what was written before it counts.
         self.publish(writer);
-        Ok(current)
+        done.map(|()| current)
     }
 
     /// Writes a manifest the operator makes itself, such as a Run that belongs to a Sweep. It is in the snapshot when this
@@ -234,9 +233,10 @@ impl<K: Kind> Store<K> {
         relist::parse::<K>(&path, name, text)
             .map_err(|problem| StoreError::Refused(Box::new(problem)))?;
         durable::write(&path, text.as_bytes(), 0o644)?;
-        self.take_in(&mut writer, name, Ok(text.into()))?;
+        let taken = self.take_in(&mut writer, name, Ok(text.into()));
         let record = writer.records.get(name).cloned();
         self.publish(writer);
+        taken?;
         record.ok_or_else(|| StoreError::Gone(Key::new(K::KIND, name.clone())))
     }
 

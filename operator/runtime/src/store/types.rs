@@ -105,8 +105,8 @@ pub struct Relisted {
     pub held: Option<HeldDeletions>,
     /// Files and objects that are left alone, and why.
     pub problems: Vec<Problem>,
-    /// Directories in which the targets of symlinked manifests lie.
-    pub elsewhere: BTreeSet<PathBuf>,
+    /// The files that symlinked manifests stand for.
+    pub targets: BTreeSet<PathBuf>,
     /// Whether this may count as a first complete list: root and marker were there.
     pub listed: Listed,
 }

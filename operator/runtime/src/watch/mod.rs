@@ -118,7 +118,7 @@ impl Looker {
             self.listed.insert(store.kind(), relisted.listed);
             if let Some(watcher) = &mut self.watcher
                 && relisted.listed == Listed::Yes
-                && watcher.set_elsewhere(store.plural(), relisted.elsewhere)
+                && watcher.set_targets(store.plural(), relisted.targets)
             {
                 // A target's directory is watched only from now on.
                 self.shared.inbox.ask(store.plural());

@@ -34,6 +34,10 @@ fn by_watch() -> Settings {
 }
 
 async fn watched(prepare: impl FnOnce(&Home)) -> Watched {
+    watched_with(by_watch(), prepare).await
+}
+
+async fn watched_with(settings: Settings, prepare: impl FnOnce(&Home)) -> Watched {
     let home = Home::new();
     fs::create_dir(home.things()).unwrap();
     prepare(&home);
@@ -43,7 +47,7 @@ async fn watched(prepare: impl FnOnce(&Home)) -> Watched {
     let running = start_with(
         &home,
         &store,
-        by_watch(),
+        settings,
         does(move |cx| {
             log.lock()
                 .unwrap()
@@ -152,7 +156,20 @@ async fn watch_should_see_files_created_edited_renamed_over_and_deleted() {
 
 #[tokio::test]
 async fn watch_should_wait_for_a_file_that_is_still_being_written() {
-    let w = watched(|home| home.put("a", 1)).await;
+    // Longer than this test can take, so that only closing the file ends the wait.
+    let long = Duration::from_mins(10);
+    let writes = Debounce {
+        quiet: long,
+        max_wait: long,
+    };
+    let w = watched_with(
+        Settings {
+            writes,
+            ..by_watch()
+        },
+        |home| home.put("a", 1),
+    )
+    .await;
     w.size("a", 1).await;
     let mut file = OpenOptions::new()
         .write(true)
@@ -166,6 +183,7 @@ async fn watch_should_wait_for_a_file_that_is_still_being_written() {
     // Another file is complete meanwhile, and leads to a look at the directory.
     w.home.put("b", 1);
     w.size("b", 1).await;
+    assert!(!w.broken("a"), "nobody looked at the half-written file");
     file.write_all(rest.as_bytes()).unwrap();
     drop(file);
     w.size("a", 2).await;

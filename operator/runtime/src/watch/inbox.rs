@@ -290,6 +290,15 @@ mod tests {
         }
         assert_eq!(inbox.next_due(), Some(t + WAIT.max_wait));
         assert!(inbox.ripe(t + WAIT.max_wait).plurals.contains("things"));
+        inbox.report(
+            &event(EventKind::Remove(RemoveKind::File), "/r/things/a.yaml"),
+            t,
+        );
+        assert!(
+            inbox.ripe(t).plurals.is_empty(),
+            "a removal may be half of a replacement"
+        );
+        assert!(inbox.ripe(t + WAIT.quiet).plurals.contains("things"));
     }
 
     #[test]

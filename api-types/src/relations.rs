@@ -71,13 +71,19 @@ fn claims(apps: &[Declared<'_>]) -> Vec<Relation> {
             object: app.name.to_owned(),
             path: path.to_owned(),
             reason: reasons::NAME_TAKEN,
-            message: format!("{what} belongs to WarmApp {owner}, which is older: choose another, or delete {owner} first"),
+            message: format!(
+                "{what} belongs to WarmApp {owner}, which is older: choose another, or delete {owner} first"
+            ),
             weight: Weight::Refused,
             with: [owner.to_owned()].into(),
         };
         // Without `spec.stack` the stack is made of the domain; of two that follow from one field one is said.
         if let Some(owner) = domains.get(domain) {
-            found.push(taken("spec.domain", format!("the domain `{domain}`"), owner));
+            found.push(taken(
+                "spec.domain",
+                format!("the domain `{domain}`"),
+                owner,
+            ));
         } else if let Some(owner) = stacks.get(&stack) {
             let path = match app.spec.stack {
                 Some(_) => "spec.stack",
@@ -93,8 +99,7 @@ fn claims(apps: &[Declared<'_>]) -> Vec<Relation> {
 }
 
 fn dependencies(apps: &[Declared<'_>]) -> Vec<Relation> {
-    let known: BTreeMap<&str, &WarmAppSpec> =
-        apps.iter().map(|app| (app.name, app.spec)).collect();
+    let known: BTreeMap<&str, &WarmAppSpec> = apps.iter().map(|app| (app.name, app.spec)).collect();
     let mut found = Vec::new();
     for (name, spec) in &known {
         for (index, dependency) in spec.depends_on.iter().enumerate() {
@@ -109,10 +114,16 @@ fn dependencies(apps: &[Declared<'_>]) -> Vec<Relation> {
                 with,
             };
             if !known.contains_key(to) {
-                let message =
-                    format!("there is no WarmApp {to} yet; nothing is done here until there is one and it is Ready");
+                let message = format!(
+                    "there is no WarmApp {to} yet; nothing is done here until there is one and it is Ready"
+                );
                 let reason = reasons::DEPENDENCY_NOT_READY;
-                found.push(relation(reason, message, Weight::Warning, [to.to_owned()].into()));
+                found.push(relation(
+                    reason,
+                    message,
+                    Weight::Warning,
+                    [to.to_owned()].into(),
+                ));
             } else if let Some(way) = way(&known, to, name) {
                 let circle: Vec<&str> = std::iter::once(*name).chain(way.iter().copied()).collect();
                 let message = format!(
@@ -121,7 +132,12 @@ fn dependencies(apps: &[Declared<'_>]) -> Vec<Relation> {
                 );
                 let others = circle.iter().filter(|other| *other != name);
                 let with = others.map(|other| (*other).to_owned()).collect();
-                found.push(relation(reasons::DEPENDENCY_CYCLE, message, Weight::Refused, with));
+                found.push(relation(
+                    reasons::DEPENDENCY_CYCLE,
+                    message,
+                    Weight::Refused,
+                    with,
+                ));
             }
         }
     }
@@ -129,7 +145,11 @@ fn dependencies(apps: &[Declared<'_>]) -> Vec<Relation> {
 }
 
 /// A shortest way along dependencies, both ends included.
-fn way<'a>(apps: &BTreeMap<&'a str, &'a WarmAppSpec>, from: &'a str, to: &str) -> Option<Vec<&'a str>> {
+fn way<'a>(
+    apps: &BTreeMap<&'a str, &'a WarmAppSpec>,
+    from: &'a str,
+    to: &str,
+) -> Option<Vec<&'a str>> {
     let mut seen = BTreeSet::from([from]);
     let mut ways = std::collections::VecDeque::from([vec![from]]);
     while let Some(way) = ways.pop_front() {
@@ -186,19 +206,32 @@ mod tests {
     fn the_oldest_should_have_the_name_and_of_one_age_the_first() {
         let same = || app("a.example.org", None, &[]);
         check(
-            &[("new", None, same()), ("b", Some(2), same()), ("old", Some(1), same())],
-            &["b spec.domain NameTaken old", "new spec.domain NameTaken old"],
+            &[
+                ("new", None, same()),
+                ("b", Some(2), same()),
+                ("old", Some(1), same()),
+            ],
+            &[
+                "b spec.domain NameTaken old",
+                "new spec.domain NameTaken old",
+            ],
         );
         check(
             &[("b", None, same()), ("a", None, same())],
             &["b spec.domain NameTaken a"],
         );
         check(
-            &[("a", Some(1), app("a.example.org", Some("s"), &[])), ("b", Some(2), app("b.example.org", Some("s"), &[]))],
+            &[
+                ("a", Some(1), app("a.example.org", Some("s"), &[])),
+                ("b", Some(2), app("b.example.org", Some("s"), &[])),
+            ],
             &["b spec.stack NameTaken a"],
         );
         check(
-            &[("a", Some(1), app("a.org", Some("b_org"), &[])), ("b", Some(2), app("b.org", None, &[]))],
+            &[
+                ("a", Some(1), app("a.org", Some("b_org"), &[])),
+                ("b", Some(2), app("b.org", None, &[])),
+            ],
             &["b spec.domain NameTaken a"],
         );
     }
@@ -217,7 +250,10 @@ mod tests {
 
     #[test]
     fn circles_should_be_said_of_those_in_them() {
-        check(&[("a", None, app("a.org", None, &["a"]))], &["a spec.dependsOn[0] DependencyCycle "]);
+        check(
+            &[("a", None, app("a.org", None, &["a"]))],
+            &["a spec.dependsOn[0] DependencyCycle "],
+        );
         check(
             &[
                 ("a", None, app("a.org", None, &["d", "b"])),
@@ -237,8 +273,15 @@ mod tests {
     #[test]
     fn what_is_not_there_yet_should_be_a_warning() {
         let spec = app("a.org", None, &["proxy"]);
-        let said = relations(&[Declared { name: "a", created: None, spec: &spec }]);
+        let said = relations(&[Declared {
+            name: "a",
+            created: None,
+            spec: &spec,
+        }]);
         assert_eq!(said.len(), 1);
-        assert_eq!((said[0].weight, said[0].reason), (Weight::Warning, reasons::DEPENDENCY_NOT_READY));
+        assert_eq!(
+            (said[0].weight, said[0].reason),
+            (Weight::Warning, reasons::DEPENDENCY_NOT_READY)
+        );
     }
 }

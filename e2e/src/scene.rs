@@ -40,7 +40,9 @@ impl Scene {
             directory: tempfile::tempdir().expect("a temporary directory"),
             recipe: RecipeRepo::new(),
         };
-        fs::create_dir(scene.root()).expect("a temporary directory takes directories");
+        fs::create_dir(scene.root())
+            .and_then(|()| fs::write(scene.root().join(".ci-warm"), "ci-warm/v1alpha1\n"))
+            .expect("a temporary directory takes directories");
         scene
     }
 
@@ -178,22 +180,33 @@ spec:
 
     /// The app's status file as text; empty while there is none.
     pub fn status(&self) -> String {
-        self.read(&format!("status/warmapps/{}.yaml", self.app)).unwrap_or_default()
+        self.read(&format!("status/warmapps/{}.yaml", self.app))
+            .unwrap_or_default()
     }
 
     /// The value of a field of the app's status, by its name at the beginning of a line.
     pub fn status_field(&self, field: &str) -> Option<String> {
         let start = format!("{field}:");
-        let line = self.status().lines().find_map(|line| line.trim().strip_prefix(&start).map(str::to_owned))?;
+        let line = self
+            .status()
+            .lines()
+            .find_map(|line| line.trim().strip_prefix(&start).map(str::to_owned))?;
         Some(line.trim().trim_matches(['"', '\'']).to_owned())
     }
 
     /// Waits until the app's last result is this one.
     #[track_caller]
     pub fn wait_for_result(&self, result: &str) {
-        wait_for(&format!("the result {result}"), LIMIT, || match self.status_field("result") {
-            Some(seen) if seen == result => Ok(()),
-            seen => Err(format!("{seen:?}\n{}\n{}\n{}", self.status(), self.tasks(), self.operator_log())),
+        wait_for(&format!("the result {result}"), LIMIT, || {
+            match self.status_field("result") {
+                Some(seen) if seen == result => Ok(()),
+                seen => Err(format!(
+                    "{seen:?}\n{}\n{}\n{}",
+                    self.status(),
+                    self.tasks(),
+                    self.operator_log()
+                )),
+            }
         });
     }
 
@@ -204,9 +217,12 @@ spec:
             let text = self.status();
             let ready = text.split("type: Ready").nth(1).unwrap_or_default();
             let ready: Vec<&str> = ready.lines().skip(1).take(2).map(str::trim).collect();
-            let (want_status, want_reason) = (format!("status: '{status}'"), format!("reason: {reason}"));
+            let (want_status, want_reason) =
+                (format!("status: '{status}'"), format!("reason: {reason}"));
             let plain: Vec<String> = ready.iter().map(|line| line.replace('"', "'")).collect();
-            if plain.iter().any(|line| *line == want_status || *line == want_status.replace('\'', ""))
+            if plain
+                .iter()
+                .any(|line| *line == want_status || *line == want_status.replace('\'', ""))
                 && plain.iter().any(|line| *line == want_reason)
             {
                 Ok(())

@@ -15,12 +15,18 @@ fn a_stateless_app_should_be_deployed_upgraded_and_left_alone() {
     scene.wait_for_version("1");
     scene.wait_for_ready("True", "Healthy");
     scene.publish("1.1.0+1.1", &Variant::v1_1());
-    scene.write(&format!("requests/warmapps/{}/reconcile.yaml", scene.app()), "");
+    scene.write(
+        &format!("requests/warmapps/{}/reconcile.yaml", scene.app()),
+        "",
+    );
     scene.wait_for_result("upgraded:1.0.0+1.0->1.1.0+1.1");
     scene.wait_for_version("1.1");
     let versions = scene.docker().service_versions(&scene.stack());
     let tasks = scene.docker().task_ids(&scene.stack());
-    scene.write(&format!("requests/warmapps/{}/reconcile.yaml", scene.app()), "");
+    scene.write(
+        &format!("requests/warmapps/{}/reconcile.yaml", scene.app()),
+        "",
+    );
     scene.wait_for_result("noop-healthy:1.1.0+1.1");
     assert_eq!(scene.docker().service_versions(&scene.stack()), versions);
     assert_eq!(scene.docker().task_ids(&scene.stack()), tasks);

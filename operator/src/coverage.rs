@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use ci_warm_api_types::conditions::reasons;
 use ci_warm_api_types::journal::{Release, VolumeName};
 use ci_warm_api_types::warm_app::{DataPolicy, SnapshotPolicy};
-use ci_warm_engine::{ContainerFilter, Engine, EngineError, Mount, ObjectKind, STACK_LABEL, TaskFilter, Volume};
+use ci_warm_engine::{
+    ContainerFilter, Engine, EngineError, Mount, ObjectKind, STACK_LABEL, TaskFilter, Volume,
+};
 use ci_warm_rollout::Preflight;
 use ci_warm_stack::{Stack, VolumeKind, VolumeUse};
 use thiserror::Error;
@@ -68,9 +70,10 @@ pub struct Look<'a> {
 pub async fn preflight(look: Look<'_>) -> Result<Preflight, CoverageError> {
     match clear(look).await {
         Ok(covers) => Ok(Preflight::Clear { covers }),
-        Err(Stop::Refused(Refusal(reason, message))) => {
-            Ok(Preflight::Refused { reason: reason.to_owned(), message })
-        }
+        Err(Stop::Refused(Refusal(reason, message))) => Ok(Preflight::Refused {
+            reason: reason.to_owned(),
+            message,
+        }),
         Err(Stop::Unknown(error)) => Err(error),
     }
 }
@@ -84,7 +87,13 @@ async fn clear(look: Look<'_>) -> Result<Option<BTreeSet<VolumeName>>, Stop> {
     declared(look)?;
     anonymous_by_image(look).await?;
     let mut names = mounted(look).await?;
-    for stack in [Some(&look.release.stack), way_back.as_ref().map(|frozen| &frozen.stack)].into_iter().flatten() {
+    for stack in [
+        Some(&look.release.stack),
+        way_back.as_ref().map(|frozen| &frozen.stack),
+    ]
+    .into_iter()
+    .flatten()
+    {
         names.extend(named(stack));
     }
     let volumes = existing(look, &names).await?;
@@ -98,7 +107,11 @@ async fn clear(look: Look<'_>) -> Result<Option<BTreeSet<VolumeName>>, Stop> {
 async fn needs(look: Look<'_>) -> Result<(), Stop> {
     for secret in &look.release.secrets {
         if secret.source == ValueSource::Manual
-            && look.engine.object(ObjectKind::Secret, &secret.swarm_name).await?.is_none()
+            && look
+                .engine
+                .object(ObjectKind::Secret, &secret.swarm_name)
+                .await?
+                .is_none()
         {
             let message = format!(
                 "secret not inserted (#generate=false): {0}; insert it (`docker secret create {1} FILE`), or give it under \
@@ -109,13 +122,26 @@ async fn needs(look: Look<'_>) -> Result<(), Stop> {
         }
         if let ValueSource::File(path) = &secret.source
             && let Err(error) = std::fs::metadata(path)
-            && look.engine.object(ObjectKind::Secret, &secret.swarm_name).await?.is_none()
+            && look
+                .engine
+                .object(ObjectKind::Secret, &secret.swarm_name)
+                .await?
+                .is_none()
         {
-            let message = format!("the value of secret `{}`: cannot read {}: {error}", secret.name, path.display());
+            let message = format!(
+                "the value of secret `{}`: cannot read {}: {error}",
+                secret.name,
+                path.display()
+            );
             return refuse(reasons::SECRET_MISSING, message);
         }
     }
-    let made: BTreeSet<&str> = look.release.secrets.iter().map(|secret| secret.swarm_name.as_str()).collect();
+    let made: BTreeSet<&str> = look
+        .release
+        .secrets
+        .iter()
+        .map(|secret| secret.swarm_name.as_str())
+        .collect();
     for (kind, word, objects) in [
         (ObjectKind::Secret, "secret", &look.release.stack.secrets),
         (ObjectKind::Config, "config", &look.release.stack.configs),
@@ -128,7 +154,8 @@ async fn needs(look: Look<'_>) -> Result<(), Stop> {
                     return refuse(reasons::SECRET_MISSING, message);
                 }
                 (Some(body), Some(found))
-                    if kind == ObjectKind::Config && found.data.as_deref() != body["Data"].as_str() =>
+                    if kind == ObjectKind::Config
+                        && found.data.as_deref() != body["Data"].as_str() =>
                 {
                     let message = format!(
                         "config `{}` exists with another content, and Swarm cannot change a config: the recipe has to \
@@ -145,9 +172,22 @@ async fn needs(look: Look<'_>) -> Result<(), Stop> {
 }
 
 async fn networks(look: Look<'_>) -> Result<(), Stop> {
-    for network in look.release.stack.networks.iter().filter(|network| network.body.is_none()) {
-        let declared = look.release.networks.iter().any(|spec| spec.name == network.name);
-        let predefined = matches!(network.name.as_str(), "host" | "bridge" | "none" | "default");
+    for network in look
+        .release
+        .stack
+        .networks
+        .iter()
+        .filter(|network| network.body.is_none())
+    {
+        let declared = look
+            .release
+            .networks
+            .iter()
+            .any(|spec| spec.name == network.name);
+        let predefined = matches!(
+            network.name.as_str(),
+            "host" | "bridge" | "none" | "default"
+        );
         if declared || predefined || !look.engine.networks_named(&network.name).await?.is_empty() {
             continue;
         }
@@ -163,27 +203,45 @@ async fn networks(look: Look<'_>) -> Result<(), Stop> {
 
 /// The way back: last good as stored, with its images, secrets and configs.
 async fn way_back(look: Look<'_>) -> Result<Option<Frozen>, Stop> {
-    let Some(good) = look.last_good else { return Ok(None) };
+    let Some(good) = look.last_good else {
+        return Ok(None);
+    };
     let frozen = match release::load(&look.instance.release(&good.of.id)) {
         Ok(Some(frozen)) => frozen,
         Ok(None) => {
-            let message = format!("the stored release of {} is missing, so a failure could not be undone", good.of.version);
+            let message = format!(
+                "the stored release of {} is missing, so a failure could not be undone",
+                good.of.version
+            );
             return refuse(reasons::WAY_BACK_MISSING, message);
         }
-        Err(error @ ReleaseError::Damaged { .. }) => return refuse(reasons::WAY_BACK_MISSING, error.to_string()),
-        Err(error @ ReleaseError::File(_)) => return refuse(reasons::WAY_BACK_MISSING, error.to_string()),
+        Err(error @ ReleaseError::Damaged { .. }) => {
+            return refuse(reasons::WAY_BACK_MISSING, error.to_string());
+        }
+        Err(error @ ReleaseError::File(_)) => {
+            return refuse(reasons::WAY_BACK_MISSING, error.to_string());
+        }
     };
     for (service, image) in &frozen.images {
         let by_name = look.engine.image(&image.reference).await?;
         if by_name.is_none() && look.engine.image(&image.id).await?.is_none() {
-            let message = format!("image {} of service {service} of {} is not on this host", image.reference, good.of.version);
+            let message = format!(
+                "image {} of service {service} of {} is not on this host",
+                image.reference, good.of.version
+            );
             return refuse(reasons::WAY_BACK_MISSING, message);
         }
     }
-    for (kind, objects) in [(ObjectKind::Secret, &frozen.stack.secrets), (ObjectKind::Config, &frozen.stack.configs)] {
+    for (kind, objects) in [
+        (ObjectKind::Secret, &frozen.stack.secrets),
+        (ObjectKind::Config, &frozen.stack.configs),
+    ] {
         for object in objects {
             if look.engine.object(kind, &object.name).await?.is_none() && object.body.is_none() {
-                let message = format!("`{}`, which {} needs, does not exist", object.name, good.of.version);
+                let message = format!(
+                    "`{}`, which {} needs, does not exist",
+                    object.name, good.of.version
+                );
                 return refuse(reasons::WAY_BACK_MISSING, message);
             }
         }
@@ -197,16 +255,26 @@ fn declared(look: Look<'_>) -> Result<(), Stop> {
         let at = format!("service {} mounts at {}", volume.service, volume.target);
         let wrong = match volume.kind {
             _ if volume.read_only => None,
-            VolumeKind::Anonymous => Some("an anonymous volume, which every task gets anew".to_owned()),
-            VolumeKind::Bind => writable_bind(look, volume),
-            VolumeKind::Cluster | VolumeKind::Pipe => Some("something that is not a local volume".to_owned()),
-            VolumeKind::Named | VolumeKind::External if is_elsewhere(volume) => {
-                Some(format!("volume `{}`, whose driver options put the data elsewhere", source(volume)))
+            VolumeKind::Anonymous => {
+                Some("an anonymous volume, which every task gets anew".to_owned())
             }
-            VolumeKind::Named | VolumeKind::External | VolumeKind::Tmpfs | VolumeKind::Image => None,
+            VolumeKind::Bind => writable_bind(look, volume),
+            VolumeKind::Cluster | VolumeKind::Pipe => {
+                Some("something that is not a local volume".to_owned())
+            }
+            VolumeKind::Named | VolumeKind::External if is_elsewhere(volume) => Some(format!(
+                "volume `{}`, whose driver options put the data elsewhere",
+                source(volume)
+            )),
+            VolumeKind::Named | VolumeKind::External | VolumeKind::Tmpfs | VolumeKind::Image => {
+                None
+            }
         };
         if let Some(wrong) = wrong {
-            return refuse(reasons::DATA_NOT_COVERED, format!("{at} {wrong}: no snapshot can cover that"));
+            return refuse(
+                reasons::DATA_NOT_COVERED,
+                format!("{at} {wrong}: no snapshot can cover that"),
+            );
         }
     }
     Ok(())
@@ -217,7 +285,11 @@ fn source(volume: &VolumeUse) -> &str {
 }
 
 fn is_elsewhere(volume: &VolumeUse) -> bool {
-    !volume.driver_options.is_empty() || volume.driver.as_deref().is_some_and(|driver| driver != "local")
+    !volume.driver_options.is_empty()
+        || volume
+            .driver
+            .as_deref()
+            .is_some_and(|driver| driver != "local")
 }
 
 fn writable_bind(look: Look<'_>, volume: &VolumeUse) -> Option<String> {
@@ -228,20 +300,23 @@ fn writable_bind(look: Look<'_>, volume: &VolumeUse) -> Option<String> {
 }
 
 fn is_exempt(policy: &DataPolicy, path: &str) -> bool {
-    policy.exempt.iter().any(|exempt| Path::new(path).starts_with(exempt))
+    policy
+        .exempt
+        .iter()
+        .any(|exempt| Path::new(path).starts_with(exempt))
 }
 
 /// Volumes that an image declares and no mount names become anonymous ones.
 async fn anonymous_by_image(look: Look<'_>) -> Result<(), Stop> {
     for service in &look.release.stack.services {
-        let Some(image) = look.engine.image(service.sent_image()).await? else { continue };
+        let Some(image) = look.engine.image(service.sent_image()).await? else {
+            continue;
+        };
         for path in &image.volumes {
-            let mounted = look
-                .release
-                .stack
-                .volumes
-                .iter()
-                .any(|volume| volume.service == service.key && volume.target.trim_end_matches('/') == path.trim_end_matches('/'));
+            let mounted = look.release.stack.volumes.iter().any(|volume| {
+                volume.service == service.key
+                    && volume.target.trim_end_matches('/') == path.trim_end_matches('/')
+            });
             if !mounted {
                 let message = format!(
                     "service {} gets an anonymous volume at {path}, which its image declares and no volume is mounted \
@@ -278,7 +353,11 @@ async fn mounted(look: Look<'_>) -> Result<BTreeSet<String>, Stop> {
         }
     }
     let mut names = BTreeSet::new();
-    for container in look.engine.containers(ContainerFilter::Stack(stack)).await? {
+    for container in look
+        .engine
+        .containers(ContainerFilter::Stack(stack))
+        .await?
+    {
         for mount in container.mounts.iter().filter(|mount| mount.rw) {
             match mount.kind.as_str() {
                 "volume" if is_anonymous(&mount.name) => {
@@ -317,10 +396,15 @@ fn is_anonymous(name: &str) -> bool {
 }
 
 /// The volumes that exist, with where their data is.
-async fn existing(look: Look<'_>, names: &BTreeSet<String>) -> Result<BTreeMap<VolumeName, PathBuf>, Stop> {
+async fn existing(
+    look: Look<'_>,
+    names: &BTreeSet<String>,
+) -> Result<BTreeMap<VolumeName, PathBuf>, Stop> {
     let mut found = BTreeMap::new();
     for name in names {
-        let Some(volume) = look.engine.volume(name).await? else { continue };
+        let Some(volume) = look.engine.volume(name).await? else {
+            continue;
+        };
         coverable(look, &volume).await?;
         found.insert(VolumeName(volume.name), PathBuf::from(volume.mountpoint));
     }
@@ -330,22 +414,38 @@ async fn existing(look: Look<'_>, names: &BTreeSet<String>) -> Result<BTreeMap<V
 async fn coverable(look: Look<'_>, volume: &Volume) -> Result<(), Stop> {
     let name = &volume.name;
     if volume.driver != "local" || !volume.options.is_empty() {
-        let message = format!("volume `{name}` has driver options or a driver of its own, so its data may be elsewhere");
+        let message = format!(
+            "volume `{name}` has driver options or a driver of its own, so its data may be elsewhere"
+        );
         return refuse(reasons::DATA_NOT_COVERED, message);
     }
     let stack = look.instance.stack();
-    if let Some(owner) = volume.labels.get(STACK_LABEL).filter(|owner| *owner != stack) {
-        let message = format!("volume `{name}` belongs to stack {owner}: data that is shared cannot be put back for one");
+    if let Some(owner) = volume
+        .labels
+        .get(STACK_LABEL)
+        .filter(|owner| *owner != stack)
+    {
+        let message = format!(
+            "volume `{name}` belongs to stack {owner}: data that is shared cannot be put back for one"
+        );
         return refuse(reasons::DATA_NOT_COVERED, message);
     }
-    for container in look.engine.containers(ContainerFilter::Volume(name)).await? {
+    for container in look
+        .engine
+        .containers(ContainerFilter::Volume(name))
+        .await?
+    {
         if container.stack() == Some(stack) {
             continue;
         }
         let holder = container.names.first().map_or("?", String::as_str);
         let message = match container.stack() {
-            Some(other) => format!("volume `{name}` is shared with stack {other} (container {holder})"),
-            None => format!("volume `{name}` is held by container {holder}, which is not the stack's"),
+            Some(other) => {
+                format!("volume `{name}` is shared with stack {other} (container {holder})")
+            }
+            None => {
+                format!("volume `{name}` is held by container {holder}, which is not the stack's")
+            }
         };
         return refuse(reasons::DATA_NOT_COVERED, message);
     }
@@ -361,10 +461,16 @@ fn space(look: Look<'_>, volumes: &BTreeMap<VolumeName, PathBuf>) -> Result<(), 
     let dirs: Vec<&PathBuf> = volumes.values().collect();
     let need = ci_warm_data::required_space(&dirs)? + MARGIN_BYTES;
     for place in [look.instance.dir(), dirs[0].as_path()] {
-        let place = place.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"));
+        let place = place
+            .ancestors()
+            .find(|dir| dir.exists())
+            .unwrap_or(Path::new("/"));
         let free = ci_warm_data::free_space(place)?;
         if free < need {
-            let message = format!("{} has {free} bytes free, and a snapshot and its restore need {need}", place.display());
+            let message = format!(
+                "{} has {free} bytes free, and a snapshot and its restore need {need}",
+                place.display()
+            );
             return refuse(reasons::DATA_NOT_COVERED, message);
         }
     }

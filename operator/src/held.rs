@@ -30,12 +30,18 @@ fn raise(root: &std::path::Path, held: &HeldDeletions) -> anyhow::Result<()> {
     let names: Vec<&str> = held.names.iter().map(|name| name.as_str()).collect();
     let why = match &held.reason {
         HeldReason::Unreadable(why) => format!("its directory cannot be read: {why}"),
-        HeldReason::MarkerMissing => "the root has no marker; its disk is probably not mounted".to_owned(),
+        HeldReason::MarkerMissing => {
+            "the root has no marker; its disk is probably not mounted".to_owned()
+        }
         HeldReason::DirectoryMissing => "its directory is missing".to_owned(),
         HeldReason::AllVanished => "all of its files vanished at once".to_owned(),
     };
     let reason: AlertReason = "deletions-held".parse()?;
-    let id = AlertId::of_episode("ci-warm", &format!("{}-{}", held.kind, names.join(",")), &reason);
+    let id = AlertId::of_episode(
+        "ci-warm",
+        &format!("{}-{}", held.kind, names.join(",")),
+        &reason,
+    );
     let message = format!(
         "{} {}: {why}. Nothing is deleted until the files come back, or `ccctl delete` names the objects",
         held.kind,

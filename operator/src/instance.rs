@@ -54,7 +54,10 @@ impl Recorded {
 impl Instance {
     /// The instance of that stack under a root.
     pub fn new(root: &Path, stack: &str) -> Self {
-        Self { name: InstanceName(stack.to_owned()), dir: root.join("instances").join(stack) }
+        Self {
+            name: InstanceName(stack.to_owned()),
+            dir: root.join("instances").join(stack),
+        }
     }
 
     /// Its name, which is its stack's.
@@ -112,10 +115,16 @@ impl Instance {
     /// A journal that cannot be read or understood. That is never "nothing under way".
     pub fn standing(&self) -> Result<Standing, InstanceError> {
         let path = self.journal();
-        let Some(bytes) = files::read_optional(&path)? else { return Ok(Standing::default()) };
-        let broken = |why: String| InstanceError::Journal { path: path.clone(), why };
+        let Some(bytes) = files::read_optional(&path)? else {
+            return Ok(Standing::default());
+        };
+        let broken = |why: String| InstanceError::Journal {
+            path: path.clone(),
+            why,
+        };
         let text = String::from_utf8(bytes).map_err(|error| broken(error.to_string()))?;
-        yaml::read(&path.display().to_string(), &text).map_err(|problem| broken(problem.to_string()))
+        yaml::read(&path.display().to_string(), &text)
+            .map_err(|problem| broken(problem.to_string()))
     }
 
     /// Makes the journal durable. Nothing is written when it says the same already.
@@ -124,8 +133,10 @@ impl Instance {
     /// It could not be made durable: then nothing may be done that it would have said.
     pub fn record(&self, standing: &Standing) -> Result<(), InstanceError> {
         let path = self.journal();
-        let text = yaml::write(standing)
-            .map_err(|why| InstanceError::Journal { path: path.clone(), why })?;
+        let text = yaml::write(standing).map_err(|why| InstanceError::Journal {
+            path: path.clone(),
+            why,
+        })?;
         if files::read_optional(&path)?.is_some_and(|before| before == text.as_bytes()) {
             return Ok(());
         }

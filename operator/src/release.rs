@@ -70,9 +70,10 @@ pub enum ValueSource {
 impl From<&Generated> for ValueSource {
     fn from(source: &Generated) -> Self {
         match source {
-            Generated::Characters { length, alphabet } => {
-                Self::Characters { length: *length, alphabet: alphabet.clone() }
-            }
+            Generated::Characters { length, alphabet } => Self::Characters {
+                length: *length,
+                alphabet: alphabet.clone(),
+            },
             Generated::Passphrase => Self::Passphrase,
             Generated::Manual => Self::Manual,
         }
@@ -103,12 +104,19 @@ const CHECK: &str = "release.b3";
 /// # Errors
 /// It could not be made durable.
 pub fn store(dir: &Path, frozen: &Frozen) -> Result<(), ReleaseError> {
-    let damaged = |why: String| ReleaseError::Damaged { path: dir.to_owned(), why };
+    let damaged = |why: String| ReleaseError::Damaged {
+        path: dir.to_owned(),
+        why,
+    };
     let text = serde_json::to_vec_pretty(frozen).map_err(|error| damaged(error.to_string()))?;
     std::fs::create_dir_all(dir).map_err(FileError::io("create", dir))?;
     files::write_atomic(&dir.join(FILE), &text, 0o600)?;
     // Last, so that a release without it is known not to be whole.
-    files::write_atomic(&dir.join(CHECK), blake3::hash(&text).to_hex().as_bytes(), 0o600)?;
+    files::write_atomic(
+        &dir.join(CHECK),
+        blake3::hash(&text).to_hex().as_bytes(),
+        0o600,
+    )?;
     Ok(())
 }
 
@@ -117,14 +125,20 @@ pub fn store(dir: &Path, frozen: &Frozen) -> Result<(), ReleaseError> {
 /// # Errors
 /// It cannot be read, or is not what was stored.
 pub fn load(dir: &Path) -> Result<Option<Frozen>, ReleaseError> {
-    let (Some(text), Some(check)) =
-        (files::read_optional(&dir.join(FILE))?, files::read_optional(&dir.join(CHECK))?)
-    else {
+    let (Some(text), Some(check)) = (
+        files::read_optional(&dir.join(FILE))?,
+        files::read_optional(&dir.join(CHECK))?,
+    ) else {
         return Ok(None);
     };
-    let damaged = |why: String| ReleaseError::Damaged { path: dir.to_owned(), why };
+    let damaged = |why: String| ReleaseError::Damaged {
+        path: dir.to_owned(),
+        why,
+    };
     if blake3::hash(&text).to_hex().as_bytes() != check.as_slice() {
         return Err(damaged(format!("{FILE} is not what {CHECK} says")));
     }
-    serde_json::from_slice(&text).map(Some).map_err(|error| damaged(error.to_string()))
+    serde_json::from_slice(&text)
+        .map(Some)
+        .map_err(|error| damaged(error.to_string()))
 }

@@ -6,14 +6,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ci_warm_api_types::journal::{Back, Forward, Guard, InstanceName, Operation, Resume, SnapshotName, Standing};
-use ci_warm_api_types::snapshot::{SnapshotDeletionPolicy, SnapshotSpec, SnapshotStatus, SnapshotVolume};
+use ci_warm_api_types::journal::{
+    Back, Forward, Guard, InstanceName, Operation, Resume, SnapshotName, Standing,
+};
+use ci_warm_api_types::snapshot::{
+    SnapshotDeletionPolicy, SnapshotSpec, SnapshotStatus, SnapshotVolume,
+};
 use ci_warm_data::{Cancel, Sealed, Unwatched, VolumeName};
 use ci_warm_engine::{ContainerFilter, Engine};
 use ci_warm_rollout::Deployment;
 use ci_warm_runtime::{
-    Action, ConditionStatus, Context, Kind, Manifest, Object, ObjectName, Problem, Reason, Reconcile, ReconcileError,
-    Store, StoreError, Verdict,
+    Action, ConditionStatus, Context, Kind, Manifest, Object, ObjectName, Problem, Reason,
+    Reconcile, ReconcileError, Store, StoreError, Verdict,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -37,7 +41,11 @@ impl Kind for Snapshot {
     type Spec = SnapshotSpec;
     type Status = SnapshotStatus;
 
-    fn parse(path: &std::path::Path, stem: &str, text: &str) -> Result<Manifest<SnapshotSpec>, Problem> {
+    fn parse(
+        path: &std::path::Path,
+        stem: &str,
+        text: &str,
+    ) -> Result<Manifest<SnapshotSpec>, Problem> {
         manifest::read(path, stem, text)
     }
 
@@ -45,8 +53,16 @@ impl Kind for Snapshot {
         let own = &object.status.own;
         match (own.ready_to_use, &own.error) {
             (Some(true), _) => Verdict::new(ConditionStatus::True, Reason::of("Sealed"), ""),
-            (_, Some(error)) => Verdict::new(ConditionStatus::False, Reason::of("NotSealed"), error.clone()),
-            _ => Verdict::new(ConditionStatus::Unknown, Reason::of("Pending"), "not sealed yet"),
+            (_, Some(error)) => Verdict::new(
+                ConditionStatus::False,
+                Reason::of("NotSealed"),
+                error.clone(),
+            ),
+            _ => Verdict::new(
+                ConditionStatus::Unknown,
+                Reason::of("Pending"),
+                "not sealed yet",
+            ),
         }
     }
 }
@@ -114,21 +130,43 @@ impl Snapshots {
         let soon = Action::After(Duration::from_secs(15));
         let standing = instance.standing().map_err(ReconcileError::terminal)?;
         if standing.operation.is_some() {
-            return Ok((failed(None, "an operation is under way; waiting for its end".to_owned()), soon));
+            return Ok((
+                failed(
+                    None,
+                    "an operation is under way; waiting for its end".to_owned(),
+                ),
+                soon,
+            ));
         }
         let stack = instance.stack();
-        match deploy::left_of(&self.engine, stack).await.map_err(ReconcileError::transient)? {
+        match deploy::left_of(&self.engine, stack)
+            .await
+            .map_err(ReconcileError::transient)?
+        {
             Deployment::Absent => {}
             _ => {
-                let message = format!("stack {stack} is deployed: a snapshot is taken while it is undeployed");
+                let message = format!(
+                    "stack {stack} is deployed: a snapshot is taken while it is undeployed"
+                );
                 return Ok((failed(Some(false), message), soon));
             }
         }
         let mut volumes = Vec::new();
-        for volume in self.engine.volumes(stack).await.map_err(ReconcileError::transient)? {
-            let held = self.engine.containers(ContainerFilter::Volume(&volume.name)).await;
+        for volume in self
+            .engine
+            .volumes(stack)
+            .await
+            .map_err(ReconcileError::transient)?
+        {
+            let held = self
+                .engine
+                .containers(ContainerFilter::Volume(&volume.name))
+                .await;
             if let Some(holder) = held.map_err(ReconcileError::transient)?.first() {
-                let message = format!("volume {} is in use by container {}", volume.name, holder.id);
+                let message = format!(
+                    "volume {} is in use by container {}",
+                    volume.name, holder.id
+                );
                 return Ok((failed(Some(false), message), soon));
             }
             let plain = VolumeName::new(&volume.name).map_err(ReconcileError::terminal)?;
@@ -136,7 +174,10 @@ impl Snapshots {
         }
         if volumes.is_empty() {
             let message = format!("stack {stack} has no volumes on this node");
-            return Ok((failed(Some(false), message), Action::After(Duration::from_mins(1))));
+            return Ok((
+                failed(Some(false), message),
+                Action::After(Duration::from_mins(1)),
+            ));
         }
         let good = standing.last_good.as_ref();
         let context = SealContext {
@@ -150,7 +191,11 @@ impl Snapshots {
         std::fs::create_dir_all(instance.snapshots()).map_err(ReconcileError::transient)?;
         let sealed = blocking(move || {
             let context = serde_json::to_value(&context).unwrap_or_default();
-            let request = ci_warm_data::SealRequest { snapshot_dir: &dir, volumes: &volumes, context: &context };
+            let request = ci_warm_data::SealRequest {
+                snapshot_dir: &dir,
+                volumes: &volumes,
+                context: &context,
+            };
             ci_warm_data::seal(&request, &Cancel::default())
         })
         .await?;
@@ -172,9 +217,15 @@ impl Snapshots {
                 return Ok(Action::After(Duration::from_secs(15)));
             }
             let dir = instance.snapshot(name);
-            blocking(move || if dir.exists() { ci_warm_data::remove_snapshot(&dir, &Unwatched) } else { Ok(()) })
-                .await?
-                .map_err(ReconcileError::transient)?;
+            blocking(move || {
+                if dir.exists() {
+                    ci_warm_data::remove_snapshot(&dir, &Unwatched)
+                } else {
+                    Ok(())
+                }
+            })
+            .await?
+            .map_err(ReconcileError::transient)?;
         }
         cx.remove_finalizer(FINALIZER).await?;
         Ok(Action::Resync)
@@ -182,7 +233,11 @@ impl Snapshots {
 }
 
 fn failed(ready: Option<bool>, error: String) -> SnapshotStatus {
-    SnapshotStatus { ready_to_use: ready, error: Some(error), ..SnapshotStatus::default() }
+    SnapshotStatus {
+        ready_to_use: ready,
+        error: Some(error),
+        ..SnapshotStatus::default()
+    }
 }
 
 fn status_of(sealed: &Sealed) -> SnapshotStatus {
@@ -218,8 +273,17 @@ fn needed(standing: &Standing, name: &SnapshotName) -> bool {
             // It may just be being taken.
             Forward::Undeploy | Forward::Seal => true,
         },
-        Some(Operation::Stuck { resume: Resume::Forward { guard, .. }, .. }) => by_guard(guard),
-        Some(Operation::Back(op) | Operation::Stuck { resume: Resume::Back(op), .. }) => match &op.at {
+        Some(Operation::Stuck {
+            resume: Resume::Forward { guard, .. },
+            ..
+        }) => by_guard(guard),
+        Some(
+            Operation::Back(op)
+            | Operation::Stuck {
+                resume: Resume::Back(op),
+                ..
+            },
+        ) => match &op.at {
             Back::Undeploy(sealed) | Back::Restore(sealed) => sealed.name == *name,
             // It went wrong after this was put back; a person may want to look at it again.
             Back::Deploy | Back::Prove(_) => true,
@@ -241,8 +305,12 @@ pub fn keep_house(
 ) -> Result<(), StoreError> {
     let io = |path: PathBuf| move |source| StoreError::List { path, source };
     let retain = usize::try_from(retain).unwrap_or(usize::MAX);
-    let mut names: Vec<String> = folders(&instance.snapshots()).map_err(io(instance.snapshots()))?;
-    names.retain(|name| ci_warm_data::open_sealed(&instance.snapshot(&SnapshotName(name.clone()))).is_ok_and(|sealed| sealed.is_some()));
+    let mut names: Vec<String> =
+        folders(&instance.snapshots()).map_err(io(instance.snapshots()))?;
+    names.retain(|name| {
+        ci_warm_data::open_sealed(&instance.snapshot(&SnapshotName(name.clone())))
+            .is_ok_and(|sealed| sealed.is_some())
+    });
     for name in &names {
         if let Ok(name) = ObjectName::new(name)
             && store.get(&name).is_none()
@@ -270,8 +338,16 @@ pub fn keep_house(
     let aside = instance.dir().join("aside");
     let mut set_aside: Vec<String> = folders(&aside).map_err(io(aside.clone()))?;
     set_aside.sort();
-    let operation = standing.operation.as_ref().map(|operation| operation.id().0.clone());
-    for name in set_aside.iter().rev().skip(retain.max(1)).filter(|name| Some(*name) != operation.as_ref()) {
+    let operation = standing
+        .operation
+        .as_ref()
+        .map(|operation| operation.id().0.clone());
+    for name in set_aside
+        .iter()
+        .rev()
+        .skip(retain.max(1))
+        .filter(|name| Some(*name) != operation.as_ref())
+    {
         // What cannot be removed now is removed the next time.
         let _ = ci_warm_data::remove_aside(&aside.join(name), &Unwatched);
         let _ = std::fs::remove_file(aside.join(format!("{name}.restored")));
@@ -281,11 +357,24 @@ pub fn keep_house(
 
 /// Stored releases are kept while anything in the journal may want to deploy them.
 fn forget_releases(instance: &Instance, standing: &Standing) -> std::io::Result<()> {
-    let mut keep: Vec<String> = standing.last_good.iter().map(|good| good.of.id.0.clone()).collect();
+    let mut keep: Vec<String> = standing
+        .last_good
+        .iter()
+        .map(|good| good.of.id.0.clone())
+        .collect();
     match &standing.operation {
         Some(Operation::Forward(op)) => keep.push(op.to.id.0.clone()),
-        Some(Operation::Stuck { resume: Resume::Forward { to, .. }, .. }) => keep.push(to.id.0.clone()),
-        Some(Operation::Back(op) | Operation::Stuck { resume: Resume::Back(op), .. }) => {
+        Some(Operation::Stuck {
+            resume: Resume::Forward { to, .. },
+            ..
+        }) => keep.push(to.id.0.clone()),
+        Some(
+            Operation::Back(op)
+            | Operation::Stuck {
+                resume: Resume::Back(op),
+                ..
+            },
+        ) => {
             keep.extend([op.to.of.id.0.clone(), op.failed.id.0.clone()]);
         }
         _ => {}
@@ -323,6 +412,10 @@ fn object_text(name: &str, instance: &InstanceName) -> String {
     )
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ReconcileError> {
-    tokio::task::spawn_blocking(work).await.map_err(ReconcileError::transient)
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ReconcileError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(ReconcileError::transient)
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ci_warm_api_types::warm_app::NetworkSpec;
 use ci_warm_engine::{Engine, EngineError, ErrorClass, ObjectKind, RawService};
 use ci_warm_stack::difference;
-use ci_warm_api_types::warm_app::NetworkSpec;
 use serde_json::{Value, json};
 
 use super::{DeployError, Known, insert_missing};
@@ -18,7 +18,11 @@ use crate::release::Frozen;
 ///
 /// # Errors
 /// See [`DeployError::is_final`].
-pub async fn apply(engine: &Engine, frozen: &Frozen, nonce: Option<u64>) -> Result<(), DeployError> {
+pub async fn apply(
+    engine: &Engine,
+    frozen: &Frozen,
+    nonce: Option<u64>,
+) -> Result<(), DeployError> {
     set_images_right(engine, frozen).await?;
     create_networks(engine, frozen).await?;
     insert_missing(engine, frozen).await?;
@@ -26,12 +30,19 @@ pub async fn apply(engine: &Engine, frozen: &Frozen, nonce: Option<u64>) -> Resu
     let known = Known::of(engine, frozen).await?;
     let current = engine.services(frozen.stack.name.as_str()).await?;
     for service in &current {
-        if !frozen.stack.services.iter().any(|wanted| wanted.name == service.name) {
+        if !frozen
+            .stack
+            .services
+            .iter()
+            .any(|wanted| wanted.name == service.name)
+        {
             engine.remove_service(&service.id).await?;
         }
     }
     for wanted in &frozen.stack.services {
-        let spec = wanted.spec_with_ids(&known.ids).map_err(|error| DeployError::Refused(error.to_string()))?;
+        let spec = wanted
+            .spec_with_ids(&known.ids)
+            .map_err(|error| DeployError::Refused(error.to_string()))?;
         let running = current.iter().find(|service| service.name == wanted.name);
         submit(engine, &known, running, spec, nonce).await?;
     }
@@ -52,7 +63,10 @@ async fn submit(
         engine.create_service(&spec, None).await.map_err(not_yet)?;
         return Ok(());
     };
-    let counter = running.spec.pointer("/TaskTemplate/ForceUpdate").and_then(Value::as_u64);
+    let counter = running
+        .spec
+        .pointer("/TaskTemplate/ForceUpdate")
+        .and_then(Value::as_u64);
     let restart = nonce.is_some() && nonce != counter;
     if !restart && difference(&spec, &running.spec, &known.view).is_empty() {
         return Ok(());
@@ -61,11 +75,17 @@ async fn submit(
         spec["TaskTemplate"]["ForceUpdate"] = json!(counter);
     }
     // Allocating a virtual address bumps the version right after a create: one fresh look settles that.
-    match engine.update_service(&running.id, running.version, &spec, None).await {
+    match engine
+        .update_service(&running.id, running.version, &spec, None)
+        .await
+    {
         Err(error) if error.class() == ErrorClass::OutOfSequence => {
             let fresh = engine.service(&running.id.0).await?;
-            let fresh = fresh.ok_or_else(|| DeployError::NotYet(format!("{} was just removed", running.name)))?;
-            Ok(engine.update_service(&fresh.id, fresh.version, &spec, None).await?)
+            let fresh = fresh
+                .ok_or_else(|| DeployError::NotYet(format!("{} was just removed", running.name)))?;
+            Ok(engine
+                .update_service(&fresh.id, fresh.version, &spec, None)
+                .await?)
         }
         other => Ok(other.map_err(not_yet)?),
     }
@@ -83,7 +103,11 @@ fn not_yet(error: EngineError) -> DeployError {
 /// A tag may have moved since the release was frozen, and the registry may be gone: the image is still here under its id.
 async fn set_images_right(engine: &Engine, frozen: &Frozen) -> Result<(), DeployError> {
     for image in frozen.images.values() {
-        if engine.image(&image.reference).await?.is_some_and(|found| found.id == image.id) {
+        if engine
+            .image(&image.reference)
+            .await?
+            .is_some_and(|found| found.id == image.id)
+        {
             continue;
         }
         if engine.image(&image.id).await?.is_none() {
@@ -102,12 +126,17 @@ fn split_tag(reference: &str) -> Option<(&str, &str)> {
     if reference.contains('@') {
         return None;
     }
-    reference.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'))
+    reference
+        .rsplit_once(':')
+        .filter(|(_, tag)| !tag.contains('/'))
 }
 
 async fn create_networks(engine: &Engine, frozen: &Frozen) -> Result<(), DeployError> {
-    let declared: BTreeMap<&str, &NetworkSpec> =
-        frozen.networks.iter().map(|network| (network.name.as_str(), network)).collect();
+    let declared: BTreeMap<&str, &NetworkSpec> = frozen
+        .networks
+        .iter()
+        .map(|network| (network.name.as_str(), network))
+        .collect();
     for network in &frozen.stack.networks {
         let found = engine.networks_named(&network.name).await?;
         if found.iter().any(|found| found.scope == "swarm") || is_predefined(&network.name) {
@@ -149,14 +178,20 @@ fn external_body(spec: &NetworkSpec) -> Value {
 /// Secrets and configs that the stack itself brings. One that is there is used as it is; a config with another content under the
 /// same name is refused, because Swarm cannot change it.
 async fn create_objects(engine: &Engine, frozen: &Frozen) -> Result<(), DeployError> {
-    for (kind, objects) in [(ObjectKind::Secret, &frozen.stack.secrets), (ObjectKind::Config, &frozen.stack.configs)] {
+    for (kind, objects) in [
+        (ObjectKind::Secret, &frozen.stack.secrets),
+        (ObjectKind::Config, &frozen.stack.configs),
+    ] {
         for object in objects {
             let Some(body) = &object.body else { continue };
             match engine.object(kind, &object.name).await? {
                 None => {
                     engine.create_object(kind, body).await?;
                 }
-                Some(found) if kind == ObjectKind::Config && found.data.as_deref() != body["Data"].as_str() => {
+                Some(found)
+                    if kind == ObjectKind::Config
+                        && found.data.as_deref() != body["Data"].as_str() =>
+                {
                     return Err(DeployError::Refused(format!(
                         "config `{}` exists with another content, and Swarm cannot change a config: give it a new \
                          version name in abra.sh",
@@ -180,6 +215,8 @@ pub async fn undeploy(engine: &Engine, stack: &str) -> Result<(), DeployError> {
     }
     // Swarm leaves the containers of removed jobs alone, running ones too.
     let remains = engine.remains(stack).await?;
-    engine.clear_forgotten(&remains, Duration::from_secs(10)).await?;
+    engine
+        .clear_forgotten(&remains, Duration::from_secs(10))
+        .await?;
     Ok(())
 }

@@ -67,14 +67,23 @@ impl Known {
                 networks.insert(found.id, found.name);
             }
         }
-        let api_minor = engine.api_version().rsplit('.').next().and_then(|minor| minor.parse().ok());
+        let api_minor = engine
+            .api_version()
+            .rsplit('.')
+            .next()
+            .and_then(|minor| minor.parse().ok());
         let mut known = Self {
-            view: EngineView { networks, api_minor: api_minor.unwrap_or(41) },
+            view: EngineView {
+                networks,
+                api_minor: api_minor.unwrap_or(41),
+            },
             ids: Ids::default(),
             missing: Vec::new(),
         };
-        for (kind, objects) in [(ObjectKind::Secret, &frozen.stack.secrets), (ObjectKind::Config, &frozen.stack.configs)]
-        {
+        for (kind, objects) in [
+            (ObjectKind::Secret, &frozen.stack.secrets),
+            (ObjectKind::Config, &frozen.stack.configs),
+        ] {
             for object in objects {
                 match engine.object(kind, &object.name).await? {
                     Some(found) if kind == ObjectKind::Secret => {

@@ -19,7 +19,11 @@ const INSTANCE_LABEL: &str = "ci-warm.instance";
 /// A secret that only a person can insert, or whose file cannot be read.
 pub async fn insert_missing(engine: &Engine, frozen: &Frozen) -> Result<(), DeployError> {
     for secret in &frozen.secrets {
-        if engine.object(ObjectKind::Secret, &secret.swarm_name).await?.is_some() {
+        if engine
+            .object(ObjectKind::Secret, &secret.swarm_name)
+            .await?
+            .is_some()
+        {
             continue;
         }
         let value = value_of(secret)?;
@@ -37,13 +41,18 @@ fn value_of(secret: &FrozenSecret) -> Result<Vec<u8>, DeployError> {
     let source = match &secret.source {
         ValueSource::File(path) => {
             return std::fs::read(path).map_err(|error| {
-                DeployError::Refused(format!("the value of secret `{}`: cannot read {}: {error}", secret.name, path.display()))
+                DeployError::Refused(format!(
+                    "the value of secret `{}`: cannot read {}: {error}",
+                    secret.name,
+                    path.display()
+                ))
             });
         }
         ValueSource::Manual => return Err(SecretError::NotInserted(secret.name.clone()).into()),
-        ValueSource::Characters { length, alphabet } => {
-            SecretSource::Characters { length: *length, alphabet: alphabet.clone() }
-        }
+        ValueSource::Characters { length, alphabet } => SecretSource::Characters {
+            length: *length,
+            alphabet: alphabet.clone(),
+        },
         ValueSource::Passphrase => SecretSource::Passphrase,
     };
     let need = SecretNeed {

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use ci_warm_api_types::journal::{Candidate, OperationId, Release, Sealed, SnapshotName, VolumeName};
+use ci_warm_api_types::journal::{
+    Candidate, OperationId, Release, Sealed, SnapshotName, VolumeName,
+};
 use ci_warm_data::{Cancel, DataError, RestoreRequest, SealRequest};
 use ci_warm_engine::{ContainerFilter, Engine, EngineError, ObjectKind, Removed};
 use ci_warm_rollout::Step;
@@ -47,17 +49,24 @@ impl Desk<'_> {
         match recorded.step() {
             Step::Pull(candidate) => self.pull(candidate).await.map_err(pull_failed),
             Step::Freeze(candidate) => self.freeze(candidate).await.map_err(Failed::Final),
-            Step::Undeploy => {
-                deploy::undeploy(self.engine, self.instance.stack()).await.map_err(|error| Failed::Passing(error.into()))
+            Step::Undeploy => deploy::undeploy(self.engine, self.instance.stack())
+                .await
+                .map_err(|error| Failed::Passing(error.into())),
+            Step::Seal { name, volumes } => self
+                .seal_volumes(name, volumes, cancel)
+                .await
+                .map_err(data_failed),
+            Step::Deploy { candidate, .. } => {
+                self.submit(candidate, None).await.map_err(deploy_failed)
             }
-            Step::Seal { name, volumes } => self.seal_volumes(name, volumes, cancel).await.map_err(data_failed),
-            Step::Deploy { candidate, .. } => self.submit(candidate, None).await.map_err(deploy_failed),
-            Step::Submit { release: Release { of, .. }, nonce } => {
-                self.submit(of, *nonce).await.map_err(deploy_failed)
-            }
-            Step::Restore { sealed, operation } => {
-                self.restore(sealed, operation, cancel).await.map_err(data_failed)
-            }
+            Step::Submit {
+                release: Release { of, .. },
+                nonce,
+            } => self.submit(of, *nonce).await.map_err(deploy_failed),
+            Step::Restore { sealed, operation } => self
+                .restore(sealed, operation, cancel)
+                .await
+                .map_err(data_failed),
             Step::Purge => self.purge().await.map_err(Failed::Passing),
         }
     }
@@ -79,11 +88,17 @@ impl Desk<'_> {
             .await
             .map_err(|error| ActError::Other(error.to_string()))?;
         if frozen.candidate != *candidate {
-            let message = format!("{} renders differently now than when it was chosen", candidate.version);
+            let message = format!(
+                "{} renders differently now than when it was chosen",
+                candidate.version
+            );
             return Err(ActError::Other(message));
         }
         self.pin(&mut frozen).await?;
-        Ok(release::store(&self.instance.release(&candidate.id), &frozen)?)
+        Ok(release::store(
+            &self.instance.release(&candidate.id),
+            &frozen,
+        )?)
     }
 
     /// The images as they lie on the host: by digest where a registry gave one, and by id in any case.
@@ -91,17 +106,29 @@ impl Desk<'_> {
         for service in &mut frozen.stack.services {
             let sent = service.sent_image().to_owned();
             let image = self.engine.image(&sent).await?;
-            let image = image.ok_or_else(|| ActError::Other(format!("image {sent} is not on this host any more")))?;
+            let image = image.ok_or_else(|| {
+                ActError::Other(format!("image {sent} is not on this host any more"))
+            })?;
             for digest in &image.repo_digests {
-                let Some((_, hash)) = digest.split_once('@') else { continue };
+                let Some((_, hash)) = digest.split_once('@') else {
+                    continue;
+                };
                 // One of another repository does not pin this one.
                 let base = sent.split('@').next().unwrap_or(&sent);
-                if same_repository(base, digest) && service.pin_image(&format!("{base}@{hash}")).is_ok() {
+                if same_repository(base, digest)
+                    && service.pin_image(&format!("{base}@{hash}")).is_ok()
+                {
                     break;
                 }
             }
             let reference = service.sent_image().to_owned();
-            frozen.images.insert(service.key.clone(), FrozenImage { reference, id: image.id });
+            frozen.images.insert(
+                service.key.clone(),
+                FrozenImage {
+                    reference,
+                    id: image.id,
+                },
+            );
         }
         Ok(())
     }
@@ -116,10 +143,20 @@ impl Desk<'_> {
     /// Nothing starts on data that is half put back.
     async fn nothing_half_restored(&self, candidate: &Candidate) -> Result<(), ActError> {
         let frozen = self.stored_release(candidate).map_err(ActError::Other)?;
-        for name in frozen.stack.volumes.iter().filter_map(|volume| volume.source.as_ref()) {
-            let Some(volume) = self.engine.volume(name).await? else { continue };
+        for name in frozen
+            .stack
+            .volumes
+            .iter()
+            .filter_map(|volume| volume.source.as_ref())
+        {
+            let Some(volume) = self.engine.volume(name).await? else {
+                continue;
+            };
             if let Some(marker) = ci_warm_data::pending(volume.mountpoint.as_ref())? {
-                let message = format!("volume {name}: the restore of operation {} is not finished", marker.operation);
+                let message = format!(
+                    "volume {name}: the restore of operation {} is not finished",
+                    marker.operation
+                );
                 return Err(ActError::Other(message));
             }
         }
@@ -141,9 +178,14 @@ impl Desk<'_> {
             "sealedAt": self.now,
         });
         let (dir, watch) = (self.instance.snapshot(name), cancel.clone());
-        std::fs::create_dir_all(self.instance.snapshots()).map_err(FileError::io("create", self.instance.snapshots()))?;
+        std::fs::create_dir_all(self.instance.snapshots())
+            .map_err(FileError::io("create", self.instance.snapshots()))?;
         blocking(move || {
-            let request = SealRequest { snapshot_dir: &dir, volumes: &places, context: &context };
+            let request = SealRequest {
+                snapshot_dir: &dir,
+                volumes: &places,
+                context: &context,
+            };
             ci_warm_data::seal(&request, &watch).map(drop)
         })
         .await?;
@@ -151,18 +193,29 @@ impl Desk<'_> {
         self.unused(volumes).await
     }
 
-    async fn restore(&self, sealed: &Sealed, operation: &OperationId, cancel: &Cancel) -> Result<(), ActError> {
+    async fn restore(
+        &self,
+        sealed: &Sealed,
+        operation: &OperationId,
+        cancel: &Cancel,
+    ) -> Result<(), ActError> {
         let existing = self.stack_volumes().await?;
         self.unused(&existing).await?;
         let targets = self.places(&sealed.volumes).await?;
         let added: BTreeSet<VolumeName> = existing.difference(&sealed.volumes).cloned().collect();
         let added = self.places(&added).await?;
-        let (dir, aside) = (self.instance.snapshot(&sealed.name), self.instance.aside(operation));
+        let (dir, aside) = (
+            self.instance.snapshot(&sealed.name),
+            self.instance.aside(operation),
+        );
         let (id, watch) = (operation.0.clone(), cancel.clone());
         std::fs::create_dir_all(&aside).map_err(FileError::io("create", &aside))?;
         blocking(move || {
             let Some(snapshot) = ci_warm_data::open_sealed(&dir)? else {
-                return Err(DataError::Corrupt { snapshot: dir, why: "it is gone".to_owned() });
+                return Err(DataError::Corrupt {
+                    snapshot: dir,
+                    why: "it is gone".to_owned(),
+                });
             };
             ci_warm_data::verify(&snapshot, &watch)?;
             let request = RestoreRequest {
@@ -175,13 +228,20 @@ impl Desk<'_> {
             ci_warm_data::restore(&request, &watch).map(drop)
         })
         .await?;
-        Ok(files::write_atomic(&self.instance.restored_mark(operation), b"", 0o600)?)
+        Ok(files::write_atomic(
+            &self.instance.restored_mark(operation),
+            b"",
+            0o600,
+        )?)
     }
 
     /// The named volumes of the stack that exist.
     async fn stack_volumes(&self) -> Result<BTreeSet<VolumeName>, ActError> {
         let volumes = self.engine.volumes(self.instance.stack()).await?;
-        Ok(volumes.into_iter().map(|volume| VolumeName(volume.name)).collect())
+        Ok(volumes
+            .into_iter()
+            .map(|volume| VolumeName(volume.name))
+            .collect())
     }
 
     async fn places(
@@ -192,7 +252,10 @@ impl Desk<'_> {
         for name in volumes {
             let volume = self.engine.volume(&name.0).await?;
             let volume = volume.ok_or_else(|| ActError::Other(format!("volume {name} is gone")))?;
-            places.push((ci_warm_data::VolumeName::new(&name.0)?, PathBuf::from(volume.mountpoint)));
+            places.push((
+                ci_warm_data::VolumeName::new(&name.0)?,
+                PathBuf::from(volume.mountpoint),
+            ));
         }
         Ok(places)
     }
@@ -200,9 +263,16 @@ impl Desk<'_> {
     /// No container, also none that has stopped, mounts any of the volumes.
     async fn unused(&self, volumes: &BTreeSet<VolumeName>) -> Result<(), ActError> {
         for name in volumes {
-            if let Some(holder) = self.engine.containers(ContainerFilter::Volume(&name.0)).await?.first() {
+            if let Some(holder) = self
+                .engine
+                .containers(ContainerFilter::Volume(&name.0))
+                .await?
+                .first()
+            {
                 let holder = holder.names.first().map_or("?", String::as_str);
-                return Err(ActError::Other(format!("volume {name} is in use by container {holder}")));
+                return Err(ActError::Other(format!(
+                    "volume {name} is in use by container {holder}"
+                )));
             }
         }
         Ok(())
@@ -228,7 +298,11 @@ impl Desk<'_> {
         for network in self.engine.networks(stack).await? {
             let _: Removed = self.engine.remove_network(&network.id).await?;
         }
-        for dir in [self.instance.snapshots(), self.instance.dir().join("aside"), self.instance.releases()] {
+        for dir in [
+            self.instance.snapshots(),
+            self.instance.dir().join("aside"),
+            self.instance.releases(),
+        ] {
             match std::fs::remove_dir_all(&dir) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(FileError::io("remove", dir)(error).into());
@@ -242,7 +316,10 @@ impl Desk<'_> {
 
 /// Secrets that stored releases name: they carry no label of the stack's.
 fn stored_objects(instance: &Instance) -> BTreeSet<(ObjectKind, String)> {
-    let entries = std::fs::read_dir(instance.releases()).into_iter().flatten().flatten();
+    let entries = std::fs::read_dir(instance.releases())
+        .into_iter()
+        .flatten()
+        .flatten();
     entries
         .filter_map(|entry| release::load(&entry.path()).ok().flatten())
         .flat_map(|frozen| frozen.secrets)
@@ -277,14 +354,18 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, ActError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => Ok(done?),
-        Err(error) => Err(ActError::Other(format!("the work on the data was cut off: {error}"))),
+        Err(error) => Err(ActError::Other(format!(
+            "the work on the data was cut off: {error}"
+        ))),
     }
 }
 
 /// What the registry says will not change by asking again at once; an engine that is away is another matter.
 fn pull_failed(error: ActError) -> Failed {
     match &error {
-        ActError::Engine(engine) if engine.class() == ci_warm_engine::ErrorClass::Unreachable => Failed::Passing(error),
+        ActError::Engine(engine) if engine.class() == ci_warm_engine::ErrorClass::Unreachable => {
+            Failed::Passing(error)
+        }
         _ => Failed::Final(error),
     }
 }
@@ -299,7 +380,9 @@ fn deploy_failed(error: ActError) -> Failed {
 /// A copy that was told to stop goes on later; whatever else is wrong with data is for a person.
 fn data_failed(error: ActError) -> Failed {
     match &error {
-        ActError::Data(DataError::Cancelled) | ActError::Engine(_) | ActError::Other(_) => Failed::Passing(error),
+        ActError::Data(DataError::Cancelled) | ActError::Engine(_) | ActError::Other(_) => {
+            Failed::Passing(error)
+        }
         _ => Failed::Final(error),
     }
 }

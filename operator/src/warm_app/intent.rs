@@ -23,7 +23,10 @@ pub(super) fn intent(app: &Object<WarmApp>) -> Intent {
     };
     Intent {
         instance: InstanceName(spec.stack_name()),
-        generation: Generation { uid: app.meta.uid.to_string(), number: app.meta.generation.0 },
+        generation: Generation {
+            uid: app.meta.uid.to_string(),
+            number: app.meta.generation.0,
+        },
         want,
         policy: spec.version.clone(),
         hold: spec.hold,

@@ -15,13 +15,21 @@ impl Kind for WarmApp {
     type Spec = WarmAppSpec;
     type Status = WarmAppStatus;
 
-    fn parse(path: &std::path::Path, stem: &str, text: &str) -> Result<Manifest<WarmAppSpec>, Problem> {
+    fn parse(
+        path: &std::path::Path,
+        stem: &str,
+        text: &str,
+    ) -> Result<Manifest<WarmAppSpec>, Problem> {
         manifest::read(path, stem, text)
     }
 
     fn ready(object: &Object<Self>) -> Verdict {
         if object.deleting() {
-            return Verdict::new(ConditionStatus::False, Reason::of("Deleting"), "being deleted");
+            return Verdict::new(
+                ConditionStatus::False,
+                Reason::of("Deleting"),
+                "being deleted",
+            );
         }
         match &object.status.own.readiness {
             Some(readiness) => {
@@ -33,7 +41,11 @@ impl Kind for WarmApp {
                 let reason = Reason::new(&readiness.reason).unwrap_or(Reason::of("Unknown"));
                 Verdict::new(status, reason, readiness.message.clone())
             }
-            None => Verdict::new(ConditionStatus::Unknown, Reason::of("Reconciling"), "not looked at yet"),
+            None => Verdict::new(
+                ConditionStatus::Unknown,
+                Reason::of("Reconciling"),
+                "not looked at yet",
+            ),
         }
     }
 

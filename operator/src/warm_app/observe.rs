@@ -7,8 +7,8 @@ use ci_warm_api_types::version::Version;
 use ci_warm_api_types::warm_app::WarmAppSpec;
 use ci_warm_engine::Engine;
 use ci_warm_rollout::{
-    Catalog, Dependencies, Deployment, Gate, Images, Intent, MigrationNotes, Observed, Offer, Preflight, Purged,
-    Question, Refresh, Rendering, Restoration, Seal, Seen, Stored, Subject,
+    Catalog, Dependencies, Deployment, Gate, Images, Intent, MigrationNotes, Observed, Offer,
+    Preflight, Purged, Question, Refresh, Rendering, Restoration, Seal, Seen, Stored, Subject,
 };
 use ci_warm_runtime::{ConditionStatus, ObjectName, Store, conditions};
 use jiff::Timestamp;
@@ -19,7 +19,9 @@ use super::render::{RenderError, generated, render, source};
 use crate::coverage::{self, Look};
 use crate::deploy;
 use crate::instance::Instance;
-use crate::recipe::{Freshness, GitUrl, ManualMigration, Mirror, TaggedVersion, manual_migration, notes_of};
+use crate::recipe::{
+    Freshness, GitUrl, ManualMigration, Mirror, TaggedVersion, manual_migration, notes_of,
+};
 use crate::release::{self, Frozen};
 
 /// How many versions newer than the one that runs are looked into. A recipe publishes a few dozen a year.
@@ -58,9 +60,16 @@ pub(super) enum RecipeState {
 
 impl Desk<'_> {
     /// Answers one question into `observed`.
-    pub(super) async fn answer(&mut self, question: Question, standing: &Standing, observed: &mut Observed) {
+    pub(super) async fn answer(
+        &mut self,
+        question: Question,
+        standing: &Standing,
+        observed: &mut Observed,
+    ) {
         match question {
-            Question::Catalog(refresh) => observed.catalog = seen(self.catalog(refresh, standing).await),
+            Question::Catalog(refresh) => {
+                observed.catalog = seen(self.catalog(refresh, standing).await)
+            }
             Question::Render(version) => {
                 let rendering = self.rendering(&version).await;
                 observed.renderings.insert(version, rendering);
@@ -70,7 +79,10 @@ impl Desk<'_> {
             }
             Question::Dependencies => observed.dependencies = Seen::Is(self.dependencies()),
             Question::Preflight(candidate) => {
-                observed.preflight = seen(self.preflight(&candidate, standing.last_good.as_ref()).await);
+                observed.preflight = seen(
+                    self.preflight(&candidate, standing.last_good.as_ref())
+                        .await,
+                );
             }
             Question::Images(candidate) => observed.images = seen(self.images(&candidate).await),
             Question::Stored(candidate) => observed.stored = seen(self.stored(&candidate)),
@@ -78,7 +90,11 @@ impl Desk<'_> {
             Question::Restoration(_, operation) => {
                 let done = self.instance.restored_mark(&operation).try_exists();
                 observed.restoration = seen(done.map_err(|error| error.to_string()).map(|done| {
-                    if done { Restoration::Done } else { Restoration::Pending }
+                    if done {
+                        Restoration::Done
+                    } else {
+                        Restoration::Pending
+                    }
                 }));
             }
             Question::Gate(subject) => observed.gate = seen(self.gate(&subject, standing).await),
@@ -89,18 +105,37 @@ impl Desk<'_> {
     // ---- the recipe ----
 
     pub(super) fn mirror(&self) -> Result<(GitUrl, Mirror), String> {
-        let url: GitUrl = self.spec.recipe.git.parse().map_err(|error| format!("spec.recipe.git: {error}"))?;
+        let url: GitUrl = self
+            .spec
+            .recipe
+            .git
+            .parse()
+            .map_err(|error| format!("spec.recipe.git: {error}"))?;
         Ok((url.clone(), Mirror::new(self.root, url)))
     }
 
     async fn catalog(&mut self, refresh: Refresh, standing: &Standing) -> Result<Catalog, String> {
         let (url, mirror) = self.mirror()?;
         if refresh == Refresh::Now {
-            let refreshed = mirror.refresh(self.now).await.map_err(|error| error.to_string())?;
-            let mut told: Vec<String> =
-                refreshed.moved.iter().map(|moved| format!("tag {} moved from {} to {}", moved.tag, moved.from, moved.to)).collect();
+            let refreshed = mirror
+                .refresh(self.now)
+                .await
+                .map_err(|error| error.to_string())?;
+            let mut told: Vec<String> = refreshed
+                .moved
+                .iter()
+                .map(|moved| {
+                    format!(
+                        "tag {} moved from {} to {}",
+                        moved.tag, moved.from, moved.to
+                    )
+                })
+                .collect();
             if !refreshed.gone.is_empty() {
-                told.push(format!("tags gone from the remote: {}", refreshed.gone.join(", ")));
+                told.push(format!(
+                    "tags gone from the remote: {}",
+                    refreshed.gone.join(", ")
+                ));
             }
             self.found.recipe = Some(match refreshed.freshness {
                 Freshness::Fresh { .. } => RecipeState::Fresh(told.join("; ")),
@@ -112,19 +147,32 @@ impl Desk<'_> {
         let floor = standing.last_good.as_ref().map(|good| &good.of.version);
         let mut offers = Vec::new();
         for (index, tagged) in versions.versions.iter().rev().enumerate() {
-            self.found.tagged.insert(tagged.version.clone(), tagged.clone());
+            self.found
+                .tagged
+                .insert(tagged.version.clone(), tagged.clone());
             let worth_a_look = index < NEWEST && floor.is_none_or(|floor| tagged.version >= *floor);
             offers.push(if worth_a_look {
-                self.offer(&url, &mirror, tagged).await.map_err(|error| error.to_string())?
+                self.offer(&url, &mirror, tagged)
+                    .await
+                    .map_err(|error| error.to_string())?
             } else {
-                Offer { version: tagged.version.clone(), notes: MigrationNotes::Unflagged, secrets: BTreeMap::new() }
+                Offer {
+                    version: tagged.version.clone(),
+                    notes: MigrationNotes::Unflagged,
+                    secrets: BTreeMap::new(),
+                }
             });
         }
         Ok(Catalog { offers })
     }
 
     /// What the gates have to know of a version. A version that cannot be read asks for nothing here: rendering it will refuse it.
-    async fn offer(&self, url: &GitUrl, mirror: &Mirror, tagged: &TaggedVersion) -> Result<Offer, RenderError> {
+    async fn offer(
+        &self,
+        url: &GitUrl,
+        mirror: &Mirror,
+        tagged: &TaggedVersion,
+    ) -> Result<Offer, RenderError> {
         let tree = mirror.tree(&tagged.commit).await?;
         let newest = match mirror.default_branch().await? {
             Some(commit) => Some(mirror.tree(&commit).await?),
@@ -134,30 +182,47 @@ impl Desk<'_> {
         let notes = notes_of(&tagged.version, &trees).await?;
         let notes = match manual_migration(&notes) {
             ManualMigration::NotFlagged => MigrationNotes::Unflagged,
-            ManualMigration::Flagged { .. } | ManualMigration::TooLong { .. } => MigrationNotes::ManualMigration,
+            ManualMigration::Flagged { .. } | ManualMigration::TooLong { .. } => {
+                MigrationNotes::ManualMigration
+            }
         };
         let secrets = match source(self.spec, url, &tree).await {
-            Ok(source) => source.secret_needs().map(|needs| generated(self.spec, &needs)).unwrap_or_default(),
+            Ok(source) => source
+                .secret_needs()
+                .map(|needs| generated(self.spec, &needs))
+                .unwrap_or_default(),
             Err(RenderError::Refused { .. }) => BTreeMap::new(),
             Err(error) => return Err(error),
         };
-        Ok(Offer { version: tagged.version.clone(), notes, secrets })
+        Ok(Offer {
+            version: tagged.version.clone(),
+            notes,
+            secrets,
+        })
     }
 
     async fn rendering(&mut self, version: &Version) -> Seen<Rendering> {
         match self.rendered(version, None).await {
             Ok(frozen) => Seen::Is(Rendering::Candidate(frozen.candidate)),
-            Err(RenderError::Refused { reason, message }) => {
-                Seen::Is(Rendering::Refused { reason: reason.to_owned(), message })
-            }
+            Err(RenderError::Refused { reason, message }) => Seen::Is(Rendering::Refused {
+                reason: reason.to_owned(),
+                message,
+            }),
             Err(RenderError::Unknown(why)) => Seen::Unknown(why),
         }
     }
 
     /// The release that a version is; from the commit when that is already decided.
-    pub(super) async fn rendered(&mut self, version: &Version, commit: Option<&str>) -> Result<Frozen, RenderError> {
+    pub(super) async fn rendered(
+        &mut self,
+        version: &Version,
+        commit: Option<&str>,
+    ) -> Result<Frozen, RenderError> {
         let (url, mirror) = self.mirror().map_err(RenderError::Unknown)?;
-        let commit = match (commit.and_then(crate::recipe::CommitId::parse), self.found.tagged.get(version)) {
+        let commit = match (
+            commit.and_then(crate::recipe::CommitId::parse),
+            self.found.tagged.get(version),
+        ) {
             (Some(commit), _) => commit,
             (None, Some(tagged)) => tagged.commit.clone(),
             (None, None) => mirror.resolve(&version.to_string()).await?,
@@ -176,17 +241,26 @@ impl Desk<'_> {
             Ok(None) => {}
             Err(error) => return Err(error.to_string()),
         }
-        let frozen = self.rendered(&candidate.version, Some(&candidate.commit)).await;
+        let frozen = self
+            .rendered(&candidate.version, Some(&candidate.commit))
+            .await;
         let frozen = frozen.map_err(|error| error.to_string())?;
         if frozen.candidate.digest != candidate.digest {
-            return Err(format!("{} renders differently now than when it was chosen", candidate.version));
+            return Err(format!(
+                "{} renders differently now than when it was chosen",
+                candidate.version
+            ));
         }
         Ok(frozen)
     }
 
     // ---- the Swarm ----
 
-    async fn deployment(&mut self, subject: Option<&Subject>, standing: &Standing) -> Result<Deployment, String> {
+    async fn deployment(
+        &mut self,
+        subject: Option<&Subject>,
+        standing: &Standing,
+    ) -> Result<Deployment, String> {
         let deployment = match subject {
             None => deploy::left_of(self.engine, self.instance.stack()).await,
             Some(subject) => {
@@ -209,7 +283,11 @@ impl Desk<'_> {
         }
     }
 
-    async fn preflight(&mut self, candidate: &Candidate, last_good: Option<&Release>) -> Result<Preflight, String> {
+    async fn preflight(
+        &mut self,
+        candidate: &Candidate,
+        last_good: Option<&Release>,
+    ) -> Result<Preflight, String> {
         let frozen = self.release(candidate).await?;
         let look = Look {
             engine: self.engine,
@@ -218,13 +296,19 @@ impl Desk<'_> {
             last_good,
             policy: &self.spec.data,
         };
-        coverage::preflight(look).await.map_err(|error| error.to_string())
+        coverage::preflight(look)
+            .await
+            .map_err(|error| error.to_string())
     }
 
     async fn images(&mut self, candidate: &Candidate) -> Result<Images, String> {
         let frozen = self.release(candidate).await?;
         for service in &frozen.stack.services {
-            let image = self.engine.image(service.sent_image()).await.map_err(|error| error.to_string())?;
+            let image = self
+                .engine
+                .image(service.sent_image())
+                .await
+                .map_err(|error| error.to_string())?;
             if image.is_none() {
                 return Ok(Images::Missing);
             }
@@ -253,7 +337,13 @@ impl Desk<'_> {
     async fn purged(&self) -> Result<Purged, String> {
         super::act::remains(self.engine, self.instance)
             .await
-            .map(|nothing| if nothing { Purged::Clean } else { Purged::Remains })
+            .map(|nothing| {
+                if nothing {
+                    Purged::Clean
+                } else {
+                    Purged::Remains
+                }
+            })
             .map_err(|error| error.to_string())
     }
 
@@ -275,7 +365,9 @@ impl Desk<'_> {
                 volumes: sealed
                     .volumes()
                     .iter()
-                    .map(|volume| ci_warm_api_types::journal::VolumeName(volume.name.as_str().to_owned()))
+                    .map(|volume| {
+                        ci_warm_api_types::journal::VolumeName(volume.name.as_str().to_owned())
+                    })
                     .collect(),
             })),
             Ok(None) => Ok(Seal::Absent),
@@ -287,12 +379,21 @@ impl Desk<'_> {
 
     fn dependencies(&self) -> Dependencies {
         for dependency in &self.spec.depends_on {
-            let record = ObjectName::new(&dependency.name).ok().and_then(|name| self.store.get(&name));
+            let record = ObjectName::new(&dependency.name)
+                .ok()
+                .and_then(|name| self.store.get(&name));
             let ready = record.as_ref().is_some_and(|record| {
-                record.status.conditions.is(conditions::READY, ConditionStatus::True)
+                record
+                    .status
+                    .conditions
+                    .is(conditions::READY, ConditionStatus::True)
             });
             if !ready {
-                let why = if record.is_some() { "is not Ready" } else { "does not exist" };
+                let why = if record.is_some() {
+                    "is not Ready"
+                } else {
+                    "does not exist"
+                };
                 return Dependencies::NotReady(format!("WarmApp {} {why}", dependency.name));
             }
         }
@@ -305,7 +406,10 @@ fn since(standing: &Standing) -> Timestamp {
     let begun = standing.operation.as_ref().and_then(|operation| {
         let (stamp, _) = operation.id().0.rsplit_once('-')?;
         let civil = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", stamp).ok()?;
-        civil.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+        civil
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .ok()
+            .map(|zoned| zoned.timestamp())
     });
     begun
         .or_else(|| standing.last_good.as_ref().map(|good| good.passed.at))

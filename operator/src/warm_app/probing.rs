@@ -10,7 +10,9 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::probe::{ExecError, ExecInTask, ExecOutcome, ProbeContext, ProbeReport, Prober, Streak, Tasks};
+use crate::probe::{
+    ExecError, ExecInTask, ExecOutcome, ProbeContext, ProbeReport, Prober, Streak, Tasks,
+};
 use ci_warm_api_types::health::HealthSpec;
 
 /// The streaks of all apps. They live in memory: after a restart nothing has passed yet, which is the safe side.
@@ -50,12 +52,20 @@ impl Probing {
         {
             return gate(run, last);
         }
-        let exec = InTask { engine: round.engine, stack: round.instance };
-        let context = ProbeContext { env: round.env, exec: Some(&exec) };
+        let exec = InTask {
+            engine: round.engine,
+            stack: round.instance,
+        };
+        let context = ProbeContext {
+            env: round.env,
+            exec: Some(&exec),
+        };
         let report = Prober::default().probe(round.spec, &context).await;
         let streak = before.as_ref().map(|run| run.streak).unwrap_or_default();
         let same = before.as_ref().is_some_and(|run| {
-            run.report.as_ref().is_some_and(|old| old.code == report.code && old.error == report.error)
+            run.report
+                .as_ref()
+                .is_some_and(|old| old.code == report.code && old.error == report.error)
         });
         let at = Timestamp::now();
         let since = before.filter(|_| same).map_or(at, |run| run.since);
@@ -66,13 +76,21 @@ impl Probing {
             since,
         };
         let answer = gate(&run, at);
-        self.streaks.lock().unwrap_or_else(PoisonError::into_inner).insert(round.instance.to_owned(), run);
+        self.streaks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(round.instance.to_owned(), run);
         answer
     }
 
     /// Tasks are not all of the submitted spec: what was counted counts no more.
     pub(super) fn reset(&self, instance: &str) {
-        if let Some(run) = self.streaks.lock().unwrap_or_else(PoisonError::into_inner).get_mut(instance) {
+        if let Some(run) = self
+            .streaks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_mut(instance)
+        {
             run.streak = Streak::default();
         }
     }
@@ -81,20 +99,37 @@ impl Probing {
     pub(super) fn health(&self, instance: &str) -> Option<HealthStatus> {
         let run = self.run(instance)?;
         let report = run.report?;
-        Some(HealthStatus { probe: report.what, code: report.code, error: report.error, since: run.since })
+        Some(HealthStatus {
+            probe: report.what,
+            code: report.code,
+            error: report.error,
+            since: run.since,
+        })
     }
 
     fn run(&self, instance: &str) -> Option<Run> {
-        self.streaks.lock().unwrap_or_else(PoisonError::into_inner).get(instance).cloned()
+        self.streaks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(instance)
+            .cloned()
     }
 }
 
 fn gate(run: &Run, at: Timestamp) -> Gate {
-    let message = run.report.as_ref().map_or_else(String::new, |report| match &report.error {
-        Some(error) => format!("{}: code {}: {error}", report.what, report.code),
-        None => format!("{}: code {}", report.what, report.code),
-    });
-    Gate { passes: run.streak.passes, failures: run.streak.failures, at, message }
+    let message = run
+        .report
+        .as_ref()
+        .map_or_else(String::new, |report| match &report.error {
+            Some(error) => format!("{}: code {}: {error}", report.what, report.code),
+            None => format!("{}: code {}", report.what, report.code),
+        });
+    Gate {
+        passes: run.streak.passes,
+        failures: run.streak.failures,
+        at,
+        message,
+    }
 }
 
 /// Runs commands in a stack's containers on this node.
@@ -117,7 +152,10 @@ impl ExecInTask for InTask<'_> {
             let output = self.engine.exec(&container, &argv, limit).await;
             let output = output.map_err(|error| ExecError::Engine(error.to_string()))?;
             let text = [output.stdout.text(), output.stderr.text()].concat();
-            Ok(ExecOutcome { exit_code: output.exit_code, output: text })
+            Ok(ExecOutcome {
+                exit_code: output.exit_code,
+                output: text,
+            })
         }
         .boxed()
     }
@@ -125,7 +163,10 @@ impl ExecInTask for InTask<'_> {
 
 impl InTask<'_> {
     async fn container(&self, service: &str) -> Result<ContainerId, ExecError> {
-        let containers = self.engine.containers(ContainerFilter::Stack(self.stack)).await;
+        let containers = self
+            .engine
+            .containers(ContainerFilter::Stack(self.stack))
+            .await;
         let containers = containers.map_err(|error| ExecError::Engine(error.to_string()))?;
         let wanted = format!("{}_{service}", self.stack);
         containers
@@ -135,6 +176,10 @@ impl InTask<'_> {
                     && container.labels.get("com.docker.swarm.service.name") == Some(&wanted)
             })
             .map(|container| container.id)
-            .ok_or_else(|| ExecError::NoContainer(format!("service {service} has no running container on this node")))
+            .ok_or_else(|| {
+                ExecError::NoContainer(format!(
+                    "service {service} has no running container on this node"
+                ))
+            })
     }
 }

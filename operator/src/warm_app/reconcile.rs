@@ -10,15 +10,17 @@ use ci_warm_api_types::yaml;
 use ci_warm_data::Cancel;
 use ci_warm_engine::Engine;
 use ci_warm_rollout::{Decision, End, Next, Notice, Observed, Step, apply, next};
-use ci_warm_runtime::{Action, Context, EventType, Reason, Reconcile, ReconcileError, Store, requests};
+use ci_warm_runtime::{
+    Action, Context, EventType, Reason, Reconcile, ReconcileError, Store, requests,
+};
 use jiff::Timestamp;
 
 use super::WarmApp;
 use super::act::Failed;
-use super::relations;
 use super::intent::intent;
 use super::observe::{Desk, Found};
 use super::probing::Probing;
+use super::relations;
 use super::status::{Came, Telling};
 use crate::alert;
 use crate::instance::Instance;
@@ -47,7 +49,12 @@ enum Turned {
 impl WarmApps {
     /// A controller over a root and an engine.
     pub fn new(root: PathBuf, engine: Engine, snapshots: Arc<Store<Snapshot>>) -> Self {
-        Self { root, engine, snapshots, probing: Probing::default() }
+        Self {
+            root,
+            engine,
+            snapshots,
+            probing: Probing::default(),
+        }
     }
 }
 
@@ -60,7 +67,12 @@ impl Reconcile<WarmApp> for WarmApps {
         if !app.deleting() {
             cx.add_finalizer(FINALIZER).await?;
         }
-        let stack = app.status.own.stack.clone().unwrap_or_else(|| app.spec.stack_name());
+        let stack = app
+            .status
+            .own
+            .stack
+            .clone()
+            .unwrap_or_else(|| app.spec.stack_name());
         let instance = Instance::new(&self.root, &stack);
         self.take_requests(cx, &instance).await?;
         let mut failed = None;
@@ -101,7 +113,10 @@ impl WarmApps {
             now: Timestamp::now(),
             found: Found::default(),
         };
-        let mut observed = Observed { failed, ..Observed::default() };
+        let mut observed = Observed {
+            failed,
+            ..Observed::default()
+        };
         let decision = loop {
             match next(&intent, &standing, &observed, desk.now) {
                 Next::Ask(question) => desk.answer(question, &standing, &mut observed).await,
@@ -115,15 +130,28 @@ impl WarmApps {
                 Ok((Turned::Again, failure))
             }
             Decision::Wait { record, until, why } => {
-                instance.record(&record).map_err(ReconcileError::transient)?;
+                instance
+                    .record(&record)
+                    .map_err(ReconcileError::transient)?;
                 self.tell(cx, &desk, &record, Came::Waits(&why)).await?;
                 Ok((until_turned(until, desk.now), None))
             }
-            Decision::Settle { record, end, notice, until } => {
+            Decision::Settle {
+                record,
+                end,
+                notice,
+                until,
+            } => {
                 self.raise(cx, instance, notice.as_ref(), desk.now)?;
-                instance.record(&record).map_err(ReconcileError::transient)?;
+                instance
+                    .record(&record)
+                    .map_err(ReconcileError::transient)?;
                 if let End::Result(result) = &end {
-                    let kind = if notice.is_some() { EventType::Warning } else { EventType::Normal };
+                    let kind = if notice.is_some() {
+                        EventType::Warning
+                    } else {
+                        EventType::Normal
+                    };
                     let reason = Reason::of("Settled");
                     cx.event(kind, reason, result.to_string()).await?;
                 }
@@ -150,7 +178,10 @@ impl WarmApps {
         step: Step,
     ) -> Result<Option<String>, ReconcileError> {
         let name = step.name();
-        let recorded = desk.instance.record_step(record, step).map_err(ReconcileError::transient)?;
+        let recorded = desk
+            .instance
+            .record_step(record, step)
+            .map_err(ReconcileError::transient)?;
         tracing::info!(kind = "WarmApp", name = %cx.name(), instance = desk.instance.stack(), step = name, "acting");
         let cancel = Cancel::default();
         let stop = cancel.clone();
@@ -206,7 +237,8 @@ impl WarmApps {
                     record.status.conditions.set(draft, generation, now);
                 }
                 if finished {
-                    record.status.observed_generation = generation.max(record.status.observed_generation);
+                    record.status.observed_generation =
+                        generation.max(record.status.observed_generation);
                 }
             })
         });
@@ -245,7 +277,9 @@ impl WarmApps {
         let Some(notice) = notice else { return Ok(()) };
         let reason: AlertReason = notice.reason.parse().map_err(ReconcileError::terminal)?;
         let id = match &notice.operation {
-            Some(operation) => AlertId::of_operation(&format!("{}/{operation}", instance.stack()), &reason),
+            Some(operation) => {
+                AlertId::of_operation(&format!("{}/{operation}", instance.stack()), &reason)
+            }
             None => AlertId::of_episode(cx.object().meta.uid.as_str(), &notice.identity, &reason),
         };
         let text = |version: &Option<Version>| version.as_ref().map(ToString::to_string);
@@ -266,10 +300,15 @@ impl WarmApps {
     // ---- requests ----
 
     /// Takes what a person asked for into the journal, once, then removes the files.
-    async fn take_requests(&self, cx: &Context<WarmApp>, instance: &Instance) -> Result<(), ReconcileError> {
+    async fn take_requests(
+        &self,
+        cx: &Context<WarmApp>,
+        instance: &Instance,
+    ) -> Result<(), ReconcileError> {
         for request in cx.requests() {
             let mut standing = instance.standing().map_err(ReconcileError::terminal)?;
-            if !standing.consumed.contains(&request.id) {
+            let id = identity(request);
+            if !standing.consumed.contains(&id) {
                 match understood(request) {
                     Ok(asked) => standing = apply(&standing, &asked),
                     Err(why) => {
@@ -278,14 +317,32 @@ impl WarmApps {
                         cx.event(EventType::Warning, reason, message).await?;
                     }
                 }
-                standing.consumed.push(request.id.clone());
+                standing.consumed.push(id);
                 let excess = standing.consumed.len().saturating_sub(Standing::CONSUMED);
                 standing.consumed.drain(..excess);
-                instance.record(&standing).map_err(ReconcileError::transient)?;
+                instance
+                    .record(&standing)
+                    .map_err(ReconcileError::transient)?;
             }
             cx.consume(request).await?;
         }
         Ok(())
+    }
+}
+
+/// A file without an id of its own, as `touch` makes it, is another request each time it is made.
+fn identity(request: &requests::Request) -> String {
+    let by_hand = request
+        .path
+        .file_stem()
+        .is_some_and(|stem| stem.to_string_lossy() == request.id);
+    let changed = std::fs::metadata(&request.path)
+        .and_then(|metadata| metadata.modified())
+        .ok();
+    let since = changed.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    match since.filter(|_| by_hand) {
+        Some(since) => format!("{}@{}", request.id, since.as_nanos()),
+        None => request.id.clone(),
     }
 }
 
@@ -296,18 +353,23 @@ fn understood(request: &requests::Request) -> Result<ci_warm_rollout::Request, S
     }
     match request.verb.as_str() {
         "approve" => {
-            let body: Approval =
-                yaml::read(&request.path.display().to_string(), &request.body).map_err(|problem| problem.to_string())?;
+            let body: Approval = yaml::read(&request.path.display().to_string(), &request.body)
+                .map_err(|problem| problem.to_string())?;
             let version = body.version.ok_or("approve needs a `version`")?;
             Ok(ci_warm_rollout::Request::Approve(version))
         }
         "retry" => Ok(ci_warm_rollout::Request::Retry),
         "reconcile" => Ok(ci_warm_rollout::Request::Reconcile),
-        verb => Err(format!("`{verb}` is not something that can be asked of a WarmApp")),
+        verb => Err(format!(
+            "`{verb}` is not something that can be asked of a WarmApp"
+        )),
     }
 }
 
 fn until_turned(until: Timestamp, now: Timestamp) -> Turned {
-    if until <= now { Turned::Again } else { Turned::Done(Action::At(until)) }
+    if until <= now {
+        Turned::Again
+    } else {
+        Turned::Done(Action::At(until))
+    }
 }
-

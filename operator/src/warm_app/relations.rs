@@ -23,7 +23,9 @@ pub(super) fn refusal(store: &Store<WarmApp>, app: &Object<WarmApp>) -> Option<R
     let snapshot = store.snapshot();
     let others: Vec<_> = snapshot
         .iter()
-        .filter(|record| record.meta.deletion_timestamp.is_none() || record.meta.uid == app.meta.uid)
+        .filter(|record| {
+            record.meta.deletion_timestamp.is_none() || record.meta.uid == app.meta.uid
+        })
         .filter_map(|record| record.object())
         .collect();
     let declared: Vec<_> = others
@@ -40,13 +42,21 @@ pub(super) fn refusal(store: &Store<WarmApp>, app: &Object<WarmApp>) -> Option<R
             // Who has nothing is not in the way of its own deletion.
             && (!app.deleting() || relation.reason == reasons::NAME_TAKEN)
     })?;
-    let refusal = Refusal { reason: relation.reason, message: relation.message };
+    let refusal = Refusal {
+        reason: relation.reason,
+        message: relation.message,
+    };
     Some(placed(store, app, &relation.path, refusal))
 }
 
 /// Another stack would be another instance, and the one that runs would belong to nobody.
 fn moved(app: &Object<WarmApp>) -> Option<Refusal> {
-    let runs = app.status.own.stack.as_ref().filter(|stack| **stack != app.spec.stack_name())?;
+    let runs = app
+        .status
+        .own
+        .stack
+        .as_ref()
+        .filter(|stack| **stack != app.spec.stack_name())?;
     (!app.deleting()).then(|| Refusal {
         reason: reasons::STACK_IMMUTABLE,
         message: format!(
@@ -63,5 +73,8 @@ fn placed(store: &Store<WarmApp>, app: &Object<WarmApp>, path: &str, refusal: Re
         Ok(text) => yaml::locate(&text, &yaml::path(path)),
         Err(_) => return refusal,
     };
-    Refusal { message: format!("{}:{line}:{column}: {}", file.display(), refusal.message), ..refusal }
+    Refusal {
+        message: format!("{}:{line}:{column}: {}", file.display(), refusal.message),
+        ..refusal
+    }
 }

@@ -12,7 +12,9 @@ use ci_warm_stack::{ComposeFile, ReadFile, Stack, StackName, load};
 use thiserror::Error;
 
 use crate::probe::{GateHost, gate_host, router_hosts};
-use crate::recipe::{ComposeSource, GitUrl, InstanceNames, MirrorError, SecretNeed, Tree, TreeError, refuses};
+use crate::recipe::{
+    ComposeSource, GitUrl, InstanceNames, MirrorError, SecretNeed, Tree, TreeError, refuses,
+};
 use crate::release::{Frozen, FrozenSecret, ValueSource};
 
 /// Why a version is no release.
@@ -44,14 +46,25 @@ impl From<TreeError> for RenderError {
 }
 
 fn invalid(error: impl ToString) -> RenderError {
-    RenderError::Refused { reason: reasons::INVALID_RECIPE, message: error.to_string() }
+    RenderError::Refused {
+        reason: reasons::INVALID_RECIPE,
+        message: error.to_string(),
+    }
 }
 
 /// A version's files under this spec.
-pub(super) async fn source(spec: &WarmAppSpec, url: &GitUrl, tree: &Tree) -> Result<ComposeSource, RenderError> {
+pub(super) async fn source(
+    spec: &WarmAppSpec,
+    url: &GitUrl,
+    tree: &Tree,
+) -> Result<ComposeSource, RenderError> {
     let files = tree.load().await?;
     let stack = spec.stack_name();
-    let names = InstanceNames { recipe: &url.short_name(), domain: &spec.domain, stack: &stack };
+    let names = InstanceNames {
+        recipe: &url.short_name(),
+        domain: &spec.domain,
+        stack: &stack,
+    };
     ComposeSource::new(files, names, &spec.env).map_err(invalid)
 }
 
@@ -59,7 +72,10 @@ pub(super) async fn source(spec: &WarmAppSpec, url: &GitUrl, tree: &Tree) -> Res
 pub(super) fn generated(spec: &WarmAppSpec, needs: &[SecretNeed]) -> BTreeMap<String, String> {
     needs
         .iter()
-        .filter(|need| need.source != crate::recipe::SecretSource::Manual && !spec.secrets.contains_key(&need.name))
+        .filter(|need| {
+            need.source != crate::recipe::SecretSource::Manual
+                && !spec.secrets.contains_key(&need.name)
+        })
         .map(|need| (need.name.clone(), need.version.clone()))
         .collect()
 }
@@ -74,10 +90,18 @@ pub(super) fn render(
     let findings = source.lint();
     let mut warnings: Vec<String> = findings.iter().map(ToString::to_string).collect();
     if refuses(&findings) {
-        return Err(invalid(format!("the recipe fails lint: {}", warnings.join("; "))));
+        return Err(invalid(format!(
+            "the recipe fails lint: {}",
+            warnings.join("; ")
+        )));
     }
     let stack = stack(spec, source)?;
-    warnings.extend(stack.warnings.iter().map(|warning| format!("warning: {}: {}", warning.path, warning.message)));
+    warnings.extend(
+        stack
+            .warnings
+            .iter()
+            .map(|warning| format!("warning: {}: {}", warning.path, warning.message)),
+    );
     own_gate(spec, source, &stack)?;
     let needs = source.secret_needs().map_err(invalid)?;
     let secrets = secrets(spec, &needs)?;
@@ -104,7 +128,10 @@ fn stack(spec: &WarmAppSpec, source: &ComposeSource) -> Result<Stack, RenderErro
     let files: Vec<ComposeFile> = source
         .files
         .iter()
-        .map(|(name, text)| ComposeFile { name: name.clone(), text: text.clone() })
+        .map(|(name, text)| ComposeFile {
+            name: name.clone(),
+            text: text.clone(),
+        })
         .collect();
     let env = source.env.clone().into_iter().collect();
     let name = StackName::new(spec.stack_name()).map_err(invalid)?;
@@ -120,10 +147,18 @@ struct Recipe<'a>(&'a ComposeSource);
 impl ReadFile for Recipe<'_> {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let inside = path.strip_prefix(RECIPE).map_err(|_| {
-            io::Error::new(io::ErrorKind::PermissionDenied, "a recipe's compose files can only name files of the recipe")
+            io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "a recipe's compose files can only name files of the recipe",
+            )
         })?;
-        let plain: PathBuf = inside.components().filter(|part| !matches!(part, Component::CurDir)).collect();
-        self.0.read(&plain.to_string_lossy()).map_err(io::Error::other)
+        let plain: PathBuf = inside
+            .components()
+            .filter(|part| !matches!(part, Component::CurDir))
+            .collect();
+        self.0
+            .read(&plain.to_string_lossy())
+            .map_err(io::Error::other)
     }
 }
 
@@ -131,8 +166,14 @@ impl ReadFile for Recipe<'_> {
 fn own_gate(spec: &WarmAppSpec, source: &ComposeSource, stack: &Stack) -> Result<(), RenderError> {
     let mut routed = std::collections::BTreeSet::new();
     for service in &stack.services {
-        let labels = service.spec.get("Labels").and_then(serde_json::Value::as_object);
-        let labels = labels.into_iter().flatten().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
+        let labels = service
+            .spec
+            .get("Labels")
+            .and_then(serde_json::Value::as_object);
+        let labels = labels
+            .into_iter()
+            .flatten()
+            .filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
         routed.extend(router_hosts(labels));
     }
     let env = source.env.clone().into_iter().collect();
@@ -158,7 +199,11 @@ fn secrets(spec: &WarmAppSpec, needs: &[SecretNeed]) -> Result<Vec<FrozenSecret>
                 Some(given) => ValueSource::File(file_of(given)?),
                 None => ValueSource::from(&need.source),
             };
-            Ok(FrozenSecret { name: need.name.clone(), swarm_name: need.swarm_name.clone(), source })
+            Ok(FrozenSecret {
+                name: need.name.clone(),
+                swarm_name: need.swarm_name.clone(),
+                source,
+            })
         })
         .collect()
 }
@@ -173,7 +218,9 @@ fn file_of(source: &SecretSource) -> Result<PathBuf, RenderError> {
         Some(directory) => Ok(Path::new(&directory).join(name)),
         None => Err(RenderError::Refused {
             reason: reasons::SECRET_MISSING,
-            message: format!("credential `{name}`: the operator was given no credentials (LoadCredential= in its unit)"),
+            message: format!(
+                "credential `{name}`: the operator was given no credentials (LoadCredential= in its unit)"
+            ),
         }),
     }
 }
@@ -181,13 +228,26 @@ fn file_of(source: &SecretSource) -> Result<PathBuf, RenderError> {
 fn digest(spec: &WarmAppSpec, stack: &Stack, secrets: &[FrozenSecret]) -> ConfigDigest {
     let mut hasher = blake3::Hasher::new();
     hasher.update(stack.canonical_json().as_bytes());
-    for part in [serde_json::to_vec(&spec.networks), serde_json::to_vec(secrets)] {
+    for part in [
+        serde_json::to_vec(&spec.networks),
+        serde_json::to_vec(secrets),
+    ] {
         hasher.update(&part.unwrap_or_default());
     }
     ConfigDigest(hasher.finalize().to_hex()[..16].to_owned())
 }
 
 fn release_id(version: &Version, digest: &ConfigDigest) -> ReleaseId {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || ".-+".contains(c) { c } else { '_' };
-    ReleaseId(format!("{}-{}", version.to_string().chars().map(plain).collect::<String>(), digest.short()))
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || ".-+".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
+    ReleaseId(format!(
+        "{}-{}",
+        version.to_string().chars().map(plain).collect::<String>(),
+        digest.short()
+    ))
 }

@@ -38,23 +38,42 @@ impl Telling<'_> {
         WarmAppStatus {
             readiness: Some(self.readiness()),
             stack: Some(self.intent.instance.0.clone()),
-            version: standing.last_good.as_ref().map(|good| good.of.version.clone()),
-            commit: standing.last_good.as_ref().map(|good| good.of.commit.clone()),
+            version: standing
+                .last_good
+                .as_ref()
+                .map(|good| good.of.version.clone()),
+            commit: standing
+                .last_good
+                .as_ref()
+                .map(|good| good.of.commit.clone()),
             result: standing.result.clone(),
-            latest: checked.map_or_else(|| self.before.latest.clone(), |checked| checked.latest.clone()),
-            target: standing.operation.as_ref().and_then(|operation| match operation {
-                Operation::Forward(op) => Some(op.to.version.clone()),
-                Operation::Back(op) => Some(op.to.of.version.clone()),
-                _ => None,
-            }),
-            operation: standing.operation.as_ref().map(|operation| operation.phase().to_owned()),
+            latest: checked.map_or_else(
+                || self.before.latest.clone(),
+                |checked| checked.latest.clone(),
+            ),
+            target: standing
+                .operation
+                .as_ref()
+                .and_then(|operation| match operation {
+                    Operation::Forward(op) => Some(op.to.version.clone()),
+                    Operation::Back(op) => Some(op.to.of.version.clone()),
+                    _ => None,
+                }),
+            operation: standing
+                .operation
+                .as_ref()
+                .map(|operation| operation.phase().to_owned()),
             held: held.map(|held| HeldStatus {
                 version: held.version.clone(),
                 reason: held.reason.clone(),
                 message: held.message.clone(),
             }),
             unparsable_tags: self.found.unparsable.unwrap_or(self.before.unparsable_tags),
-            warnings: self.found.warnings.clone().unwrap_or_else(|| self.before.warnings.clone()),
+            warnings: self
+                .found
+                .warnings
+                .clone()
+                .unwrap_or_else(|| self.before.warnings.clone()),
             health: self.health.clone().or_else(|| self.before.health.clone()),
             quarantined: standing
                 .quarantine
@@ -76,8 +95,14 @@ impl Telling<'_> {
         };
         if let Some(operation) = &standing.operation {
             return match operation {
-                Operation::Stuck { fault, resume: Resume::Forward { .. } } => no(fault.cause.reason(), &fault.message),
-                Operation::Stuck { fault, resume: Resume::Back(_) } => no(reasons::ROLLBACK_FAILED, &fault.message),
+                Operation::Stuck {
+                    fault,
+                    resume: Resume::Forward { .. },
+                } => no(fault.cause.reason(), &fault.message),
+                Operation::Stuck {
+                    fault,
+                    resume: Resume::Back(_),
+                } => no(reasons::ROLLBACK_FAILED, &fault.message),
                 operation => {
                     let message = match self.came {
                         Came::Waits(why) => format!("{}: {}", operation.phase(), why.message),
@@ -88,21 +113,36 @@ impl Telling<'_> {
             };
         }
         if self.intent.want == Want::Suspended {
-            return no(reasons::SUSPENDED, "nothing is done while spec.suspend is true");
+            return no(
+                reasons::SUSPENDED,
+                "nothing is done while spec.suspend is true",
+            );
         }
         if standing.unhealthy_since.is_some() {
             return no(reasons::UNHEALTHY_ON_LATEST, &self.message());
         }
         if standing.last_good.is_none() {
-            let refused = standing.checked.as_ref().and_then(|checked| checked.refused.as_ref());
+            let refused = standing
+                .checked
+                .as_ref()
+                .and_then(|checked| checked.refused.as_ref());
             return match (refused, self.came) {
-                (Some(refused), _) => no(&refused.reason, &format!("{}: {}", refused.version, refused.message)),
+                (Some(refused), _) => no(
+                    &refused.reason,
+                    &format!("{}: {}", refused.version, refused.message),
+                ),
                 (None, Came::Waits(why)) => no(why.reason, &why.message),
-                (None, Came::Ended) => no(self.last_reason().unwrap_or(reasons::NO_VERSION), &self.message()),
+                (None, Came::Ended) => no(
+                    self.last_reason().unwrap_or(reasons::NO_VERSION),
+                    &self.message(),
+                ),
             };
         }
         match self.came {
-            Came::Waits(why) if why.reason == reasons::PROGRESSING || why.reason == reasons::DEPENDENCY_NOT_READY => {
+            Came::Waits(why)
+                if why.reason == reasons::PROGRESSING
+                    || why.reason == reasons::DEPENDENCY_NOT_READY =>
+            {
                 no(why.reason, &why.message)
             }
             Came::Waits(why) if why.reason == reasons::ENGINE_UNREACHABLE => Readiness {
@@ -111,30 +151,55 @@ impl Telling<'_> {
                 message: why.message.clone(),
             },
             _ if self.remediated() => no(reasons::ROLLED_BACK, &self.message()),
-            Came::Waits(why) if why.reason == reasons::OUTSIDE_WINDOW || why.reason == reasons::RECIPE_UNREACHABLE => {
-                Readiness { ready: Some(true), reason: why.reason.to_owned(), message: why.message.clone() }
+            Came::Waits(why)
+                if why.reason == reasons::OUTSIDE_WINDOW
+                    || why.reason == reasons::RECIPE_UNREACHABLE =>
+            {
+                Readiness {
+                    ready: Some(true),
+                    reason: why.reason.to_owned(),
+                    message: why.message.clone(),
+                }
             }
-            _ => Readiness { ready: Some(true), reason: reasons::HEALTHY.to_owned(), message: String::new() },
+            _ => Readiness {
+                ready: Some(true),
+                reason: reasons::HEALTHY.to_owned(),
+                message: String::new(),
+            },
         }
     }
 
     /// A newer release failed and was undone, and nothing has changed since.
     fn remediated(&self) -> bool {
-        self.standing.result.as_ref().is_some_and(|result| result.verb == Verb::RolledBack)
+        self.standing
+            .result
+            .as_ref()
+            .is_some_and(|result| result.verb == Verb::RolledBack)
     }
 
     fn last_reason(&self) -> Option<&'static str> {
-        self.standing.quarantine.last().map(|failed| failed.cause.reason())
+        self.standing
+            .quarantine
+            .last()
+            .map(|failed| failed.cause.reason())
     }
 
     /// What the last operation said.
     fn message(&self) -> String {
-        self.standing.history.last().map(|entry| entry.message.clone()).unwrap_or_default()
+        self.standing
+            .history
+            .last()
+            .map(|entry| entry.message.clone())
+            .unwrap_or_default()
     }
 
     /// The attempt for this generation has come to an end, well or not.
     pub(super) fn finished(&self) -> bool {
-        let looked = self.standing.checked.as_ref().is_some_and(|checked| checked.of == self.intent.generation);
+        let looked = self
+            .standing
+            .checked
+            .as_ref()
+            .is_some_and(|checked| checked.of == self.intent.generation);
         match &self.standing.operation {
             None => looked || self.intent.want == Want::Suspended,
             Some(Operation::Stuck { .. }) => true,
@@ -144,7 +209,12 @@ impl Telling<'_> {
 
     /// The conditions beside `Ready`.
     pub(super) fn conditions(&self) -> Vec<ConditionDraft> {
-        let mut drafts = vec![self.available(), self.progressing(), self.held(), self.stalled()];
+        let mut drafts = vec![
+            self.available(),
+            self.progressing(),
+            self.held(),
+            self.stalled(),
+        ];
         drafts.extend(self.rollback_conditions());
         drafts.extend(self.recipe());
         drafts
@@ -155,34 +225,62 @@ impl Telling<'_> {
         let runs = self.standing.last_good.is_some();
         let idle = self.standing.operation.is_none();
         match readiness.ready {
-            Some(true) => draft(types::AVAILABLE, ConditionStatus::True, reasons::HEALTHY, ""),
-            Some(false) if runs && idle && readiness.reason == reasons::ROLLED_BACK => {
-                draft(types::AVAILABLE, ConditionStatus::True, reasons::ROLLED_BACK, "last good runs and passes")
-            }
-            Some(false) => draft(types::AVAILABLE, ConditionStatus::False, &readiness.reason, &readiness.message),
-            None => draft(types::AVAILABLE, ConditionStatus::Unknown, &readiness.reason, &readiness.message),
+            Some(true) => draft(
+                types::AVAILABLE,
+                ConditionStatus::True,
+                reasons::HEALTHY,
+                "",
+            ),
+            Some(false) if runs && idle && readiness.reason == reasons::ROLLED_BACK => draft(
+                types::AVAILABLE,
+                ConditionStatus::True,
+                reasons::ROLLED_BACK,
+                "last good runs and passes",
+            ),
+            Some(false) => draft(
+                types::AVAILABLE,
+                ConditionStatus::False,
+                &readiness.reason,
+                &readiness.message,
+            ),
+            None => draft(
+                types::AVAILABLE,
+                ConditionStatus::Unknown,
+                &readiness.reason,
+                &readiness.message,
+            ),
         }
     }
 
     fn progressing(&self) -> ConditionDraft {
         match (&self.standing.operation, self.came) {
-            (Some(operation), _) if !matches!(operation, Operation::Stuck { .. }) => {
-                draft(types::PROGRESSING, ConditionStatus::True, reasons::PROGRESSING, operation.phase())
-            }
+            (Some(operation), _) if !matches!(operation, Operation::Stuck { .. }) => draft(
+                types::PROGRESSING,
+                ConditionStatus::True,
+                reasons::PROGRESSING,
+                operation.phase(),
+            ),
             _ => draft(types::PROGRESSING, ConditionStatus::False, "Idle", ""),
         }
     }
 
     fn held(&self) -> ConditionDraft {
-        match self.standing.checked.as_ref().and_then(|checked| checked.held.as_ref()) {
+        match self
+            .standing
+            .checked
+            .as_ref()
+            .and_then(|checked| checked.held.as_ref())
+        {
             Some(held) => {
                 let reason = match held.reason.as_str() {
                     "held-manual-migration" => "ManualMigration",
                     "held-secret-rotation" => "SecretRotation",
                     _ => "MajorVersion",
                 };
-                let message =
-                    format!("{} waits: {}; `ccctl approve` lets it through", held.version, held.message);
+                let message = format!(
+                    "{} waits: {}; `ccctl approve` lets it through",
+                    held.version, held.message
+                );
                 draft(types::HELD, ConditionStatus::True, reason, &message)
             }
             None => draft(types::HELD, ConditionStatus::False, "NothingHeld", ""),
@@ -191,9 +289,12 @@ impl Telling<'_> {
 
     fn stalled(&self) -> ConditionDraft {
         match &self.standing.operation {
-            Some(Operation::Stuck { fault, .. }) => {
-                draft(types::STALLED, ConditionStatus::True, fault.cause.reason(), &fault.message)
-            }
+            Some(Operation::Stuck { fault, .. }) => draft(
+                types::STALLED,
+                ConditionStatus::True,
+                fault.cause.reason(),
+                &fault.message,
+            ),
             _ => draft(types::STALLED, ConditionStatus::False, "NotStalled", ""),
         }
     }
@@ -202,7 +303,9 @@ impl Telling<'_> {
     fn fault(&self) -> Option<Cause> {
         match &self.standing.operation {
             Some(Operation::Back(op)) => Some(op.fault.cause),
-            Some(Operation::Abandon { fault, .. } | Operation::Stuck { fault, .. }) => Some(fault.cause),
+            Some(Operation::Abandon { fault, .. } | Operation::Stuck { fault, .. }) => {
+                Some(fault.cause)
+            }
             _ => self.standing.quarantine.last().map(|failed| failed.cause),
         }
     }
@@ -211,7 +314,12 @@ impl Telling<'_> {
         let fault = self.fault();
         let state = |cause: Cause, condition: &'static str| {
             if fault == Some(cause) {
-                draft(condition, ConditionStatus::True, cause.reason(), &self.message())
+                draft(
+                    condition,
+                    ConditionStatus::True,
+                    cause.reason(),
+                    &self.message(),
+                )
             } else {
                 draft(condition, ConditionStatus::False, "NotSeen", "")
             }
@@ -222,24 +330,54 @@ impl Telling<'_> {
             state(Cause::HealthGateFailed, types::HEALTH_GATE_FAILED),
         ];
         drafts.push(if self.remediated() {
-            draft(types::ROLLED_BACK, ConditionStatus::True, reasons::ROLLED_BACK, &self.message())
+            draft(
+                types::ROLLED_BACK,
+                ConditionStatus::True,
+                reasons::ROLLED_BACK,
+                &self.message(),
+            )
         } else {
-            draft(types::ROLLED_BACK, ConditionStatus::False, "NotRolledBack", "")
+            draft(
+                types::ROLLED_BACK,
+                ConditionStatus::False,
+                "NotRolledBack",
+                "",
+            )
         });
         drafts
     }
 
     fn recipe(&self) -> Option<ConditionDraft> {
         Some(match self.found.recipe.as_ref()? {
-            RecipeState::Fresh(told) => draft(types::RECIPE_AVAILABLE, ConditionStatus::True, "Fetched", told),
+            RecipeState::Fresh(told) => draft(
+                types::RECIPE_AVAILABLE,
+                ConditionStatus::True,
+                "Fetched",
+                told,
+            ),
             RecipeState::Stale(why) => {
                 let message = format!("going on with the mirror: {why}");
-                draft(types::RECIPE_AVAILABLE, ConditionStatus::False, "RemoteUnreachable", &message)
+                draft(
+                    types::RECIPE_AVAILABLE,
+                    ConditionStatus::False,
+                    "RemoteUnreachable",
+                    &message,
+                )
             }
         })
     }
 }
 
-fn draft(kind: &'static str, status: ConditionStatus, reason: &str, message: &str) -> ConditionDraft {
-    Condition::draft(kind, status, Reason::new(reason).unwrap_or(Reason::of("Unknown")), message)
+fn draft(
+    kind: &'static str,
+    status: ConditionStatus,
+    reason: &str,
+    message: &str,
+) -> ConditionDraft {
+    Condition::draft(
+        kind,
+        status,
+        Reason::new(reason).unwrap_or(Reason::of("Unknown")),
+        message,
+    )
 }

@@ -1,0 +1,117 @@
+//! The model: every way an upgrade or its undoing can go, in an abstract world, looked at one by one.
+//!
+//! From the first state, each turn of the planner is followed to where it leads when all goes well, when each of its
+//! questions cannot be answered, when its step fails or the process dies at any point, and when the environment moves. What
+//! the design says always holds is checked in each; and from each, with no more faults, it has to come to rest where it
+//! should.
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+mod canon;
+mod check;
+mod driver;
+mod moves;
+mod scenario;
+mod search;
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ci_warm_api_types::journal::Standing;
+use ci_warm_api_types::warm_app::{DeletionPolicy, RollbackPolicy, SnapshotPolicy};
+use ci_warm_rollout::Want;
+
+use moves::Move;
+use scenario::{Behaviour, Scenario};
+use search::{State, explore};
+use world::{Obstacle, Rel, Stack, World};
+
+fn first(scenario: &Scenario) -> State {
+    State {
+        standing: Standing::default(),
+        world: World {
+            offers: scenario.offers,
+            want: Some(Want::Run),
+            generation: 1,
+            env: 0,
+            stack: Stack::Absent,
+            data: None,
+            snapshots: BTreeMap::new(),
+            aside: BTreeSet::new(),
+            restored: None,
+            images: 0,
+            stored: 0,
+            alerts: BTreeSet::new(),
+            dependency_ready: true,
+            obstacle: Obstacle::None,
+            cursed: 0,
+            gate: (0, 0),
+            failed: false,
+            before: None,
+            moves: scenario.move_budget,
+            faults: scenario.fault_budget,
+        },
+    }
+}
+
+fn check(scenario: &Scenario) {
+    let states = explore(scenario, first(scenario));
+    assert!(
+        states >= scenario.at_least,
+        "{}: only {states} states, it no longer looks everywhere",
+        scenario.name
+    );
+}
+
+fn newer_is(behaviour: Behaviour) -> fn(Rel) -> Behaviour {
+    macro_rules! newer {
+        ($what:ident) => {
+            |rel| {
+                if rel.version == 1 {
+                    Behaviour::$what
+                } else {
+                    Behaviour::Good
+                }
+            }
+        };
+    }
+    match behaviour {
+        Behaviour::Good => newer!(Good),
+        Behaviour::Rejected => newer!(Rejected),
+        Behaviour::GivenUp => newer!(GivenUp),
+        Behaviour::NeverConverges => newer!(NeverConverges),
+        Behaviour::TasksFail => newer!(TasksFail),
+        Behaviour::GateFails => newer!(GateFails),
+    }
+}
+
+const SPEC: &[Move] = &[
+    Move::Publish(1),
+    Move::Env,
+    Move::Suspend,
+    Move::Resume,
+    Move::Delete(DeletionPolicy::Undeploy),
+    Move::Delete(DeletionPolicy::Orphan),
+    Move::Delete(DeletionPolicy::Purge),
+    Move::Create,
+];
+
+fn base(name: &'static str) -> Scenario {
+    Scenario {
+        name,
+        snapshot: SnapshotPolicy::BeforeUpgrade,
+        rollback: RollbackPolicy::default(),
+        offers: 0b1,
+        flagged: None,
+        behaviour: newer_is(Behaviour::Good),
+        curse: Behaviour::GateFails,
+        moves: SPEC,
+        move_budget: 2,
+        fault_budget: 1,
+        at_least: 1,
+    }
+}
+
+#[test]
+fn good_upgrades_should_hold_every_invariant() {
+    check(&base("good"));
+}

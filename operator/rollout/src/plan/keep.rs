@@ -63,7 +63,7 @@ impl Turn<'_> {
     }
 
     /// The same release runs, or not; a new spec does not have to wait for that to show.
-    fn let_go(&self) -> Decision {
+    pub(super) fn let_go(&self) -> Decision {
         let record = Standing {
             operation: None,
             ..self.standing.clone()

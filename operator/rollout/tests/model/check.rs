@@ -22,7 +22,7 @@ pub fn ensure(holds: bool, otherwise: &str) -> Result<(), String> {
 
 /// What holds for every decision.
 pub fn decision(scenario: &Scenario, state: &State, turn: &Turn) -> Result<(), String> {
-    let wrapped = |wrong: String| format!("{wrong}\n{:#?}", turn.decision);
+    let wrapped = |wrong: String| format!("{wrong}\nin {}", turn.label());
     let record = match &turn.decision {
         Decision::Act { record, step } => {
             act(scenario, state, record, step).map_err(wrapped)?;

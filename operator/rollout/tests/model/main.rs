@@ -111,7 +111,56 @@ fn base(name: &'static str) -> Scenario {
     }
 }
 
+/// The app after it was deployed once: the searches below start where it runs.
+fn settled(scenario: &Scenario) -> State {
+    let mut state = first(scenario);
+    state.world.moves = 0;
+    state.world.faults = 0;
+    let mut state = search::rest(scenario, state);
+    state.world.moves = scenario.move_budget;
+    state.world.faults = scenario.fault_budget;
+    state
+}
+
 #[test]
-fn good_upgrades_should_hold_every_invariant() {
-    check(&base("good"));
+fn first_deploys_should_hold_every_invariant() {
+    check(&base("first deploy"));
+}
+
+const ALL_BEHAVIOURS: [Behaviour; 6] = [
+    Behaviour::Good,
+    Behaviour::Rejected,
+    Behaviour::GivenUp,
+    Behaviour::NeverConverges,
+    Behaviour::TasksFail,
+    Behaviour::GateFails,
+];
+
+fn check_upgrades(snapshot: SnapshotPolicy, rollback: &RollbackPolicy) {
+    for behaviour in ALL_BEHAVIOURS {
+        let scenario = Scenario {
+            name: "upgrade",
+            snapshot,
+            rollback: rollback.clone(),
+            behaviour: newer_is(behaviour),
+            ..base("upgrade")
+        };
+        println!("{behaviour:?}:");
+        explore(&scenario, settled(&scenario));
+    }
+}
+
+#[test]
+fn upgrades_of_an_app_with_data_should_hold_every_invariant() {
+    check_upgrades(SnapshotPolicy::BeforeUpgrade, &RollbackPolicy::default());
+}
+
+#[test]
+fn upgrades_of_a_stateless_app_should_hold_every_invariant() {
+    check_upgrades(SnapshotPolicy::Never, &RollbackPolicy::default());
+}
+
+#[test]
+fn upgrades_that_nobody_wants_undone_should_hold_every_invariant() {
+    check_upgrades(SnapshotPolicy::BeforeUpgrade, &scenario::never_back());
 }

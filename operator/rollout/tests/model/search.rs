@@ -75,6 +75,22 @@ pub fn explore(scenario: &Scenario, first: State) -> usize {
     search.nodes.len()
 }
 
+/// Where it comes to rest when nothing interferes.
+pub fn rest(scenario: &Scenario, mut state: State) -> State {
+    for _ in 0..100 {
+        let turn = turn(scenario, &state, None);
+        let Ok((next, _)) = done(scenario, &state, &turn) else {
+            break;
+        };
+        state = next;
+        canonical(&mut state);
+        if check::goal(scenario, &state).is_ok() {
+            return state;
+        }
+    }
+    panic!("{}: it does not come to rest", scenario.name);
+}
+
 impl Search<'_> {
     fn visit(&mut self, mut state: State, parent: u32, label: String) -> u32 {
         canonical(&mut state);

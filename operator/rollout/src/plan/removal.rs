@@ -10,18 +10,25 @@ use crate::intent::Want;
 use crate::observed::{Purged, Question};
 
 impl Turn<'_> {
-    /// Begins to remove the instance as far as the deletion policy says.
-    pub(super) fn begin_removal(&self) -> Decision {
-        if self.intent.want == Want::Gone(DeletionPolicy::Orphan) {
-            return self.removed();
-        }
+    /// Whether the object was deleted, and its services with it.
+    pub(super) fn services_go(&self) -> bool {
+        matches!(
+            self.intent.want,
+            Want::Gone(DeletionPolicy::Undeploy | DeletionPolicy::Purge)
+        )
+    }
+
+    /// Begins to remove the services, and what the deletion policy says beside.
+    pub(super) fn begin_removal(&self, standing: Standing) -> Decision {
         let (id, number) = self.new_id();
+        let remove = Operation::Remove {
+            id,
+            at: Remove::Undeploy,
+        };
         let record = Standing {
             operations: number,
-            ..self.with(Operation::Remove {
-                id,
-                at: Remove::Undeploy,
-            })
+            operation: Some(remove),
+            ..standing
         };
         Decision::Act {
             record,

@@ -6,7 +6,7 @@ use ci_warm_api_types::journal::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use crate::scenario::INTERVAL;
+use crate::scenario::{DEADLINE, INTERVAL};
 use crate::search::State;
 use crate::world::{NOW, Stack};
 
@@ -27,6 +27,9 @@ fn each_time(standing: &mut Standing, each: &mut impl FnMut(&mut Timestamp)) {
     }
     if let Some(since) = &mut standing.unhealthy_since {
         each(since);
+    }
+    for entry in &mut standing.history {
+        each(&mut entry.at);
     }
     if let Some(Clock::Until(until)) = clock(standing.operation.as_mut()) {
         each(until);
@@ -59,6 +62,20 @@ fn clock(operation: Option<&mut Operation>) -> Option<&mut Clock> {
     }
 }
 
+/// Of the history only the time of its last line matters, and only for a while.
+fn keep_last_line(standing: &mut Standing) {
+    let oldest = NOW - SignedDuration::from_secs(DEADLINE);
+    let last = standing
+        .history
+        .pop()
+        .filter(|entry| entry.at > oldest && standing.unhealthy_since.is_some());
+    standing.history.clear();
+    if let Some(mut entry) = last {
+        entry.message.clear();
+        standing.history.push(entry);
+    }
+}
+
 pub fn canonical(state: &mut State) {
     let State { standing, world } = state;
     let current = world.generation;
@@ -80,8 +97,16 @@ pub fn canonical(state: &mut State) {
     }
     world.generation = 1;
     let oldest = NOW - SignedDuration::from_secs(INTERVAL);
-    each_time(standing, &mut |time| *time = (*time).max(oldest));
-    standing.history.clear();
+    if let Some(checked) = &mut standing.checked {
+        checked.at = checked.at.max(oldest);
+    }
+    if let Some(Clock::Until(until)) = clock(standing.operation.as_mut()) {
+        *until = (*until).max(oldest);
+    }
+    if let Some(since) = &mut standing.unhealthy_since {
+        *since = NOW;
+    }
+    keep_last_line(standing);
     standing.result = None;
     standing
         .quarantine

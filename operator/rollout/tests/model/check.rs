@@ -8,7 +8,7 @@ use ci_warm_api_types::warm_app::DeletionPolicy;
 use ci_warm_rollout::{Decision, End, Notice, Question, Step, Want};
 
 use crate::driver::Turn;
-use crate::scenario::{Behaviour, Scenario};
+use crate::scenario::Scenario;
 use crate::search::State;
 use crate::world::{NOW, Obstacle, Rel, Stack, Tasks, VERSIONS};
 
@@ -144,7 +144,7 @@ fn act(scenario: &Scenario, state: &State, record: &Standing, step: &Step) -> Re
                 before
                     .as_ref()
                     .is_some_and(|op| op.phase() != "Forward/Freeze")
-                    || world.obstacle == Obstacle::None,
+                    || world.obstacle != Obstacle::Preflight,
                 "14: undeployed although the way back is not proven",
             ),
             Operation::Remove { .. } | Operation::Stuck { .. } => ensure(
@@ -323,10 +323,22 @@ pub fn unknown(state: &State, turn: &Turn) -> Result<(), String> {
     )
 }
 
+/// How it may come to rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// Nothing is done any more.
+    Quiet,
+    /// Last good is not there and cannot be submitted; that is tried for ever, and a person was told.
+    Trying,
+}
+
 /// Where it may come to rest.
-pub fn goal(scenario: &Scenario, state: &State) -> Result<(), String> {
+pub fn goal(scenario: &Scenario, state: &State) -> Result<Rest, String> {
     let State { standing, world } = state;
     let stuck = match &standing.operation {
+        Some(Operation::Keep { .. }) if standing.unhealthy_since.is_some() => {
+            return Ok(Rest::Trying);
+        }
         None => false,
         Some(Operation::Stuck { resume, .. }) => {
             let verb = match resume {
@@ -344,10 +356,15 @@ pub fn goal(scenario: &Scenario, state: &State) -> Result<(), String> {
         Some(other) => return Err(format!("it rests in {}", other.phase())),
     };
     match world.want {
-        None | Some(Want::Suspended) => Ok(()),
+        None | Some(Want::Suspended) => Ok(Rest::Quiet),
         Some(Want::Gone(_)) => Err("it is never let go".into()),
-        Some(Want::Run) if stuck => Ok(()),
-        Some(Want::Run) => running(scenario, state),
+        Some(Want::Run) if stuck => Ok(Rest::Quiet),
+        Some(Want::Run) => {
+            running(scenario, state)?;
+            let trying = standing.unhealthy_since.is_some()
+                && !matches!(world.stack, Stack::Running { drift: false, .. });
+            Ok(if trying { Rest::Trying } else { Rest::Quiet })
+        }
     }
 }
 
@@ -356,14 +373,11 @@ fn running(scenario: &Scenario, state: &State) -> Result<(), String> {
     let oldest = match &standing.last_good {
         Some(good) => {
             let lasting = format!("unhealthy: {:?}", world.stack);
-            let rel = Rel::of(&good.of);
             ensure(
-                runs(state, &good.of) && world.gate.0 > 0
-                    || standing.unhealthy_since.is_some()
-                        && world.behaviour(scenario, rel) != Behaviour::Good,
+                runs(state, &good.of) && world.gate.0 > 0 || standing.unhealthy_since.is_some(),
                 &lasting,
             )?;
-            rel.version
+            Rel::of(&good.of).version
         }
         None => standing
             .data_of

@@ -84,6 +84,48 @@ fn newer_is(behaviour: Behaviour) -> fn(Rel) -> Behaviour {
     }
 }
 
+const TROUBLE: &[Move] = &[
+    Move::Publish(1),
+    Move::Tag,
+    Move::Env,
+    Move::Dependency,
+    Move::StackRm,
+    Move::StackUp,
+    Move::Drift,
+    Move::Crash,
+    Move::Ail,
+    Move::Curse,
+    Move::Obstruct(Obstacle::Rendering),
+    Move::Obstruct(Obstacle::Preflight),
+    Move::Obstruct(Obstacle::None),
+    Move::Retry,
+    Move::Reconcile,
+];
+
+const VERSIONS: &[Move] = &[
+    Move::Publish(1),
+    Move::Publish(2),
+    Move::Publish(3),
+    Move::Approve(2),
+    Move::Approve(3),
+    Move::Env,
+    Move::Retry,
+];
+
+const PERSON: &[Move] = &[
+    Move::Env,
+    Move::Dependency,
+    Move::StackRm,
+    Move::StackUp,
+    Move::Retry,
+    Move::Suspend,
+    Move::Resume,
+    Move::Delete(DeletionPolicy::Undeploy),
+    Move::Delete(DeletionPolicy::Orphan),
+    Move::Delete(DeletionPolicy::Purge),
+    Move::Create,
+];
+
 const SPEC: &[Move] = &[
     Move::Publish(1),
     Move::Env,
@@ -136,14 +178,17 @@ const ALL_BEHAVIOURS: [Behaviour; 6] = [
     Behaviour::GateFails,
 ];
 
-fn check_upgrades(snapshot: SnapshotPolicy, rollback: &RollbackPolicy) {
-    for behaviour in ALL_BEHAVIOURS {
+/// A bad release is on offer, or none, and this is what goes on around it.
+fn check_upgrades(scenario: &Scenario) {
+    check_some(scenario, &ALL_BEHAVIOURS);
+}
+
+fn check_some(scenario: &Scenario, behaviours: &[Behaviour]) {
+    for behaviour in behaviours.iter().copied() {
         let scenario = Scenario {
-            name: "upgrade",
-            snapshot,
-            rollback: rollback.clone(),
             behaviour: newer_is(behaviour),
-            ..base("upgrade")
+            curse: behaviour,
+            ..scenario.clone()
         };
         println!("{behaviour:?}:");
         explore(&scenario, settled(&scenario));
@@ -152,15 +197,65 @@ fn check_upgrades(snapshot: SnapshotPolicy, rollback: &RollbackPolicy) {
 
 #[test]
 fn upgrades_of_an_app_with_data_should_hold_every_invariant() {
-    check_upgrades(SnapshotPolicy::BeforeUpgrade, &RollbackPolicy::default());
+    check_upgrades(&base("spec"));
+    check_upgrades(&Scenario {
+        moves: TROUBLE,
+        ..base("trouble")
+    });
 }
 
 #[test]
 fn upgrades_of_a_stateless_app_should_hold_every_invariant() {
-    check_upgrades(SnapshotPolicy::Never, &RollbackPolicy::default());
+    let stateless = Scenario {
+        snapshot: SnapshotPolicy::Never,
+        ..base("stateless, spec")
+    };
+    check_upgrades(&stateless);
+    check_upgrades(&Scenario {
+        moves: TROUBLE,
+        ..stateless
+    });
 }
 
 #[test]
 fn upgrades_that_nobody_wants_undone_should_hold_every_invariant() {
-    check_upgrades(SnapshotPolicy::BeforeUpgrade, &scenario::never_back());
+    let kept = Scenario {
+        rollback: scenario::never_back(),
+        ..base("not undone, spec")
+    };
+    check_upgrades(&kept);
+    check_upgrades(&Scenario {
+        moves: TROUBLE,
+        ..kept
+    });
+}
+
+#[test]
+fn versions_that_wait_for_a_person_should_hold_every_invariant() {
+    let scenario = Scenario {
+        moves: VERSIONS,
+        flagged: Some(2),
+        move_budget: 3,
+        ..base("versions")
+    };
+    check_some(&scenario, &[Behaviour::Good, Behaviour::GateFails]);
+}
+
+#[test]
+fn persons_in_the_middle_of_an_undoing_should_hold_every_invariant() {
+    let scenario = Scenario {
+        moves: PERSON,
+        offers: 0b11,
+        move_budget: 2,
+        fault_budget: 1,
+        behaviour: newer_is(Behaviour::GateFails),
+        ..base("persons")
+    };
+    let without = Scenario {
+        offers: 0b1,
+        ..scenario.clone()
+    };
+    let mut state = settled(&without);
+    state.world.offers = scenario.offers;
+    explore(&scenario, state);
 }

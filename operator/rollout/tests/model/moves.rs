@@ -1,5 +1,6 @@
 //! What happens to the world: effects of steps, and moves of the environment.
 
+use ci_warm_api_types::journal::Standing;
 use ci_warm_api_types::warm_app::DeletionPolicy;
 use ci_warm_rollout::{Request, Step, Want, apply};
 
@@ -25,6 +26,8 @@ pub enum Move {
     Dependency,
     /// An administrator removes the stack.
     StackRm,
+    /// An administrator starts last good again, at the wrong moment.
+    StackUp,
     /// An administrator changes a service.
     Drift,
     /// Tasks fail until they are made anew.
@@ -63,7 +66,9 @@ pub fn moved(state: &State, what: Move) -> Option<State> {
         }
         (Move::Create, None | Some(Want::Gone(_))) => respec(world, Want::Run),
         (Move::Dependency, Some(_)) => world.dependency_ready = !world.dependency_ready,
-        (Move::StackRm, _) => world.stack = Stack::Draining,
+        (Move::StackUp, want) if want != Some(Want::Gone(DeletionPolicy::Purge)) => {
+            by_hand(&next.standing, world)?;
+        }
         (Move::Obstruct(obstacle), Some(_)) => world.obstacle = obstacle,
         (Move::Approve(version), Some(_)) => {
             let version = VERSIONS[version].parse().unwrap();
@@ -71,7 +76,9 @@ pub fn moved(state: &State, what: Move) -> Option<State> {
         }
         (Move::Retry, Some(_)) => next.standing = apply(&next.standing, &Request::Retry),
         (Move::Reconcile, Some(_)) => next.standing = apply(&next.standing, &Request::Reconcile),
-        (Move::Drift | Move::Crash | Move::Ail | Move::Curse, _) => hurt(world, what)?,
+        (Move::StackRm | Move::Drift | Move::Crash | Move::Ail | Move::Curse, _) => {
+            hurt(world, what)?
+        }
         _ => return None,
     }
     (next != with_moves(state, next.world.moves)).then_some(next)
@@ -81,6 +88,27 @@ fn with_moves(state: &State, moves: u8) -> State {
     let mut same = state.clone();
     same.world.moves = moves;
     same
+}
+
+fn by_hand(standing: &Standing, world: &mut World) -> Option<()> {
+    let rel = Rel::of(&standing.last_good.as_ref()?.of);
+    let bytes = world.data.filter(|bytes| !bytes.half_restored)?;
+    if world.stack != Stack::Absent {
+        return None;
+    }
+    world.data = Some(Bytes {
+        writers: bytes.writers | rel.bit(),
+        half_restored: false,
+    });
+    world.gate = (0, 0);
+    world.stack = Stack::Running {
+        rel,
+        nonce: None,
+        tasks: Tasks::Converging(0),
+        drift: false,
+        ails: false,
+    };
+    Some(())
 }
 
 fn hurt(world: &mut World, what: Move) -> Option<()> {
@@ -95,6 +123,7 @@ fn hurt(world: &mut World, what: Move) -> Option<()> {
         return None;
     };
     match what {
+        Move::StackRm => world.stack = Stack::Draining,
         Move::Drift => *drift = true,
         Move::Crash => *tasks = Tasks::Failing,
         Move::Ail => *ails = true,
@@ -198,6 +227,7 @@ fn effect(scenario: &Scenario, state: &mut State, step: &Step, part: Part) -> Re
                 world.data = bytes;
                 world.restored = Some(operation.0.clone());
             } else {
+                world.restored = None;
                 world.data = Some(Bytes {
                     writers: bytes.map_or(0, |bytes| bytes.writers),
                     half_restored: true,

@@ -9,10 +9,10 @@ use ci_warm_api_types::warm_app::DeletionPolicy;
 use ci_warm_rollout::{Decision, End, Want};
 
 use crate::canon::{canonical, tick};
-use crate::check;
+use crate::check::{self, Rest};
 use crate::driver::{Turn, turn};
 use crate::moves::{How, died, moved, take};
-use crate::scenario::Scenario;
+use crate::scenario::{DEADLINE, Scenario};
 use crate::world::{NOW, World};
 
 /// What is durable, what the world is, and what the running process knows.
@@ -38,7 +38,7 @@ struct Node {
     label: String,
     next: u32,
     calm: Calm,
-    goal: Result<(), String>,
+    goal: Result<Rest, String>,
 }
 
 struct Search<'a> {
@@ -58,11 +58,19 @@ pub fn explore(scenario: &Scenario, first: State) -> usize {
     };
     search.visit(first, 0, "start".to_owned());
     while let Some((index, state)) = search.queue.pop_front() {
+        assert!(
+            search.nodes.len() < 500_000,
+            "{}: there is no end to it:\n{}",
+            scenario.name,
+            search.way_to(index)
+        );
         if let Err(wrong) = search.expand(index, &state) {
             panic!(
-                "{}: {wrong}\n{}\n{state:#?}",
+                "{}: {wrong}\n{}\n{:?}\n{:?}",
                 scenario.name,
-                search.way_to(index)
+                search.way_to(index),
+                state.world,
+                state.standing.operation
             );
         }
     }
@@ -84,7 +92,7 @@ pub fn rest(scenario: &Scenario, mut state: State) -> State {
         };
         state = next;
         canonical(&mut state);
-        if check::goal(scenario, &state).is_ok() {
+        if check::goal(scenario, &state) == Ok(Rest::Quiet) {
             return state;
         }
     }
@@ -241,13 +249,21 @@ impl Search<'_> {
                 self.scenario.name
             );
         };
+        let ticks = cycle
+            .iter()
+            .filter(|index| self.nodes[**index].calm == Calm::Time)
+            .count();
         for index in cycle {
             let node = &self.nodes[*index];
-            if let Err(wrong) = &node.goal {
-                fail(*index, wrong);
-            }
-            if node.calm == Calm::Busy {
-                fail(*index, "it never comes to rest");
+            match &node.goal {
+                Ok(Rest::Quiet) if node.calm == Calm::Busy => {
+                    fail(*index, "it never comes to rest")
+                }
+                Ok(Rest::Trying) if i64::try_from(ticks).unwrap() < DEADLINE => {
+                    fail(*index, "it tries without end");
+                }
+                Ok(_) => {}
+                Err(wrong) => fail(*index, wrong),
             }
         }
         let gone = cycle.len() == 1 && self.nodes[cycle[0]].calm == Calm::Still;

@@ -120,7 +120,7 @@ impl Turn<'_> {
                 message,
             });
         }
-        self.begin(&candidate, checked).map(Offered::Decided)
+        self.begin(&candidate, checked)
     }
 
     fn still_blocked(&self) -> Offered {
@@ -135,13 +135,13 @@ impl Turn<'_> {
         }
     }
 
-    fn begin(&self, candidate: &Candidate, mut checked: Checked) -> Planned {
+    fn begin(&self, candidate: &Candidate, mut checked: Checked) -> Result<Offered, Question> {
         match self
             .observed
             .preflight
             .answer(|| Question::Preflight(candidate.clone()))?
         {
-            Err(why) => self.unknown(why),
+            Err(why) => Ok(Offered::Unknown(why.to_owned())),
             Ok(Preflight::Refused { reason, message }) => {
                 checked.refused = Some(NotTaken {
                     version: candidate.version.clone(),
@@ -152,7 +152,9 @@ impl Turn<'_> {
                     checked: Some(checked),
                     ..self.standing.clone()
                 };
-                Ok(self.refused(record, candidate, reason, message))
+                Ok(Offered::Decided(
+                    self.refused(record, candidate, reason, message),
+                ))
             }
             Ok(Preflight::Clear { .. }) => {
                 let (id, number) = self.new_id();
@@ -168,10 +170,10 @@ impl Turn<'_> {
                     checked: Some(checked),
                     ..self.with(Operation::Forward(forward))
                 };
-                Ok(Decision::Act {
+                Ok(Offered::Decided(Decision::Act {
                     record,
                     step: Step::Pull(candidate.clone()),
-                })
+                }))
             }
         }
     }

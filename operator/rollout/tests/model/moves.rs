@@ -258,6 +258,10 @@ fn start(
         writers: 0,
         half_restored: false,
     });
+    ensure(
+        world.stack != Stack::Draining,
+        "13: submitted while the old containers are still there",
+    )?;
     ensure(!bytes.half_restored, "9: started on half-restored data")?;
     let newer = u16::MAX << (rel.version * 2 + 2);
     ensure(

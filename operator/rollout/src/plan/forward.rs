@@ -81,7 +81,7 @@ impl Turn<'_> {
             }
             // How the stack stands is looked at before anything is submitted to it.
             Ok(Preflight::Clear { covers: None }) => {
-                let record = self.with_forward(op, Forward::Deploy(Guard::NoData));
+                let record = self.submitting(op, Guard::NoData);
                 Ok(self.wait(record, self.now, reasons::PROGRESSING, "submitting"))
             }
             Ok(Preflight::Clear { covers }) => {
@@ -140,13 +140,20 @@ impl Turn<'_> {
     // ---- the release runs ----
 
     fn submit(&self, op: &ForwardOperation, guard: Guard) -> Decision {
-        let step = Step::Deploy {
-            candidate: op.to.clone(),
-            guard: guard.clone(),
-        };
+        Decision::Act {
+            record: self.submitting(op, guard.clone()),
+            step: Step::Deploy {
+                candidate: op.to.clone(),
+                guard,
+            },
+        }
+    }
+
+    /// From this record on the release may have touched the data.
+    fn submitting(&self, op: &ForwardOperation, guard: Guard) -> Standing {
         let mut record = self.with_forward(op, Forward::Deploy(guard));
         record.data_of = record.data_of.max(Some(op.to.version.clone()));
-        Decision::Act { record, step }
+        record
     }
 
     fn deploy(&self, op: &ForwardOperation, guard: &Guard) -> Planned {

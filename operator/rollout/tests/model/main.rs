@@ -147,10 +147,15 @@ fn base(name: &'static str) -> Scenario {
         behaviour: newer_is(Behaviour::Good),
         curse: Behaviour::GateFails,
         moves: SPEC,
-        move_budget: 2,
+        move_budget: moves(),
         fault_budget: 1,
         at_least: 1,
     }
+}
+
+/// How many moves the environment has on each way. `CI_WARM_MODEL_MOVES=3` looks deeper, and takes minutes.
+fn moves() -> u8 {
+    std::env::var("CI_WARM_MODEL_MOVES").map_or(2, |text| text.parse().unwrap())
 }
 
 /// The app after it was deployed once: the searches below start where it runs.
@@ -235,7 +240,7 @@ fn versions_that_wait_for_a_person_should_hold_every_invariant() {
     let scenario = Scenario {
         moves: VERSIONS,
         flagged: Some(2),
-        move_budget: 3,
+        move_budget: moves() + 1,
         ..base("versions")
     };
     check_some(&scenario, &[Behaviour::Good, Behaviour::GateFails]);
@@ -246,8 +251,6 @@ fn persons_in_the_middle_of_an_undoing_should_hold_every_invariant() {
     let scenario = Scenario {
         moves: PERSON,
         offers: 0b11,
-        move_budget: 2,
-        fault_budget: 1,
         behaviour: newer_is(Behaviour::GateFails),
         ..base("persons")
     };

@@ -455,6 +455,9 @@ pub struct Checked {
     /// A version that will be taken once nothing stands in its way (the window opens, a dependency is Ready).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Version>,
+    /// The release that is what this spec makes of its version: rendering it again would say the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<ReleaseId>,
 }
 
 /// One line of an instance's history.

@@ -1,7 +1,7 @@
 //! Which release is wanted now.
 
 use ci_warm_api_types::conditions::reasons;
-use ci_warm_api_types::journal::{Candidate, Checked, NotTaken, Release, Standing};
+use ci_warm_api_types::journal::{Candidate, Checked, NotTaken, Release, ReleaseId, Standing};
 use ci_warm_api_types::version::{Version, VersionPolicy};
 use ci_warm_api_types::warm_app::SnapshotPolicy;
 use jiff::Timestamp;
@@ -53,6 +53,7 @@ pub fn choose(
             held: None,
             refused: None,
             pending: None,
+            measured: known_spec(intent, standing),
         },
     };
     let found = match &standing.last_good {
@@ -64,6 +65,13 @@ pub fn choose(
         Found::Nothing => Choice::Stay(search.checked),
         Found::Candidate(candidate) => Choice::Take(candidate, search.checked),
     })
+}
+
+/// What runs, when it was already measured against this spec. A refusal is not known for good: a missing file may be there now.
+fn known_spec(intent: &Intent, standing: &Standing) -> Option<ReleaseId> {
+    let (checked, good) = (standing.checked.as_ref()?, standing.last_good.as_ref()?);
+    (checked.of == intent.generation && checked.measured.as_ref() == Some(&good.of.id))
+        .then(|| good.of.id.clone())
 }
 
 enum Found {
@@ -99,7 +107,7 @@ impl Search<'_> {
     ) -> Result<Found, Question> {
         let from = &current.of.version;
         for offer in eligible.iter().take_while(|offer| offer.version >= *from) {
-            if offer.version == *from && self.spec_is_known() {
+            if offer.version == *from && self.checked.measured.is_some() {
                 return Ok(Found::Nothing);
             }
             if !self.standing.approved.contains(&offer.version)
@@ -187,7 +195,14 @@ impl Search<'_> {
                 self.refuse(version, reason, message.clone());
                 Tried::Passed
             }
-            Ok(Rendering::Candidate(candidate)) if self.runs(candidate) => Tried::Same,
+            Ok(Rendering::Candidate(candidate)) if self.runs(candidate) => {
+                self.checked.measured = self
+                    .standing
+                    .last_good
+                    .as_ref()
+                    .map(|good| good.of.id.clone());
+                Tried::Same
+            }
             Ok(Rendering::Candidate(candidate)) if self.standing.is_quarantined(candidate) => {
                 let message = "it failed here before; `ccctl retry` tries it again".to_owned();
                 self.refuse(version, reasons::QUARANTINED, message);
@@ -200,13 +215,6 @@ impl Search<'_> {
     fn runs(&self, candidate: &Candidate) -> bool {
         self.standing.last_good.as_ref().is_some_and(|good| {
             good.of.version == candidate.version && good.of.digest == candidate.digest
-        })
-    }
-
-    /// The version that runs was already measured against this spec: rendering it again would say the same.
-    fn spec_is_known(&self) -> bool {
-        self.standing.checked.as_ref().is_some_and(|checked| {
-            checked.of == self.intent.generation && checked.pending.is_none()
         })
     }
 

@@ -16,6 +16,11 @@ use crate::observed::{Deployment, Question, Restoration};
 
 impl Turn<'_> {
     pub(super) fn back(&self, op: &BackOperation) -> Planned {
+        // The data is back, or was never touched; services that are to go need not come and prove themselves first.
+        if let (Back::Deploy | Back::Prove(_), true) = (&op.at, self.services_go()) {
+            let standing = self.quarantined(self.standing.clone(), &op.failed, &op.fault);
+            return Ok(self.begin_removal(standing));
+        }
         if let Some(message) = &self.observed.failed {
             let cause = match op.at {
                 Back::Undeploy(_) | Back::Restore(_) => Cause::RestoreFailed,

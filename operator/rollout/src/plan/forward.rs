@@ -79,7 +79,11 @@ impl Turn<'_> {
             Ok(Preflight::Refused { reason, message }) => {
                 Ok(self.settle_refused(op, reason, message))
             }
-            Ok(Preflight::Clear { covers: None }) => Ok(self.submit(op, Guard::NoData)),
+            // How the stack stands is looked at before anything is submitted to it.
+            Ok(Preflight::Clear { covers: None }) => {
+                let record = self.submitting(op, Guard::NoData);
+                Ok(self.wait(record, self.now, reasons::PROGRESSING, "submitting"))
+            }
             Ok(Preflight::Clear { covers }) => {
                 let op = ForwardOperation {
                     covers: covers.clone(),
@@ -136,13 +140,20 @@ impl Turn<'_> {
     // ---- the release runs ----
 
     fn submit(&self, op: &ForwardOperation, guard: Guard) -> Decision {
-        let step = Step::Deploy {
-            candidate: op.to.clone(),
-            guard: guard.clone(),
-        };
+        Decision::Act {
+            record: self.submitting(op, guard.clone()),
+            step: Step::Deploy {
+                candidate: op.to.clone(),
+                guard,
+            },
+        }
+    }
+
+    /// From this record on the release may have touched the data.
+    fn submitting(&self, op: &ForwardOperation, guard: Guard) -> Standing {
         let mut record = self.with_forward(op, Forward::Deploy(guard));
         record.data_of = record.data_of.max(Some(op.to.version.clone()));
-        Decision::Act { record, step }
+        record
     }
 
     fn deploy(&self, op: &ForwardOperation, guard: &Guard) -> Planned {
@@ -363,26 +374,25 @@ impl Turn<'_> {
                 step: Step::Undeploy,
             };
         };
-        let (at, step) = match guard {
-            Some(Guard::Sealed(sealed)) => (Back::Undeploy(sealed.clone()), Step::Undeploy),
-            Some(Guard::NoData) | None => (
-                Back::Deploy,
-                Step::Submit {
-                    release: to.clone(),
-                    nonce: None,
-                },
-            ),
+        let back = |at| {
+            Operation::Back(BackOperation {
+                id: op.id.clone(),
+                fault,
+                failed: op.to.clone(),
+                to,
+                at,
+            })
         };
-        let back = BackOperation {
-            id: op.id.clone(),
-            fault,
-            failed: op.to.clone(),
-            to,
-            at,
-        };
-        Decision::Act {
-            record: self.with(Operation::Back(back)),
-            step,
+        match guard {
+            Some(Guard::Sealed(sealed)) => Decision::Act {
+                record: self.with(back(Back::Undeploy(sealed.clone()))),
+                step: Step::Undeploy,
+            },
+            // The services may still be on their way out: that is looked at before anything is submitted.
+            Some(Guard::NoData) | None => {
+                let record = self.with(back(Back::Deploy));
+                self.wait(record, self.now, reasons::PROGRESSING, "going back")
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use ci_warm_api_types::journal::{
     Candidate, Checked, Forward, ForwardOperation, NotTaken, Operation, Release, Standing,
 };
 use ci_warm_api_types::outcome::{Outcome, Verb};
+use ci_warm_api_types::warm_app::DeletionPolicy;
 use jiff::Timestamp;
 
 use super::{Planned, Turn, plain};
@@ -35,7 +36,8 @@ enum Offered {
 impl Turn<'_> {
     pub(super) fn idle(&self) -> Planned {
         match self.intent.want {
-            Want::Gone(_) => return Ok(self.begin_removal()),
+            Want::Gone(DeletionPolicy::Orphan) => return Ok(self.removed()),
+            Want::Gone(_) => return Ok(self.begin_removal(self.standing.clone())),
             Want::Suspended => {
                 return Ok(self.wait_idle(
                     self.standing.clone(),
@@ -118,7 +120,7 @@ impl Turn<'_> {
                 message,
             });
         }
-        self.begin(&candidate, checked).map(Offered::Decided)
+        self.begin(&candidate, checked)
     }
 
     fn still_blocked(&self) -> Offered {
@@ -133,13 +135,13 @@ impl Turn<'_> {
         }
     }
 
-    fn begin(&self, candidate: &Candidate, mut checked: Checked) -> Planned {
+    fn begin(&self, candidate: &Candidate, mut checked: Checked) -> Result<Offered, Question> {
         match self
             .observed
             .preflight
             .answer(|| Question::Preflight(candidate.clone()))?
         {
-            Err(why) => self.unknown(why),
+            Err(why) => Ok(Offered::Unknown(why.to_owned())),
             Ok(Preflight::Refused { reason, message }) => {
                 checked.refused = Some(NotTaken {
                     version: candidate.version.clone(),
@@ -150,7 +152,9 @@ impl Turn<'_> {
                     checked: Some(checked),
                     ..self.standing.clone()
                 };
-                Ok(self.refused(record, candidate, reason, message))
+                Ok(Offered::Decided(
+                    self.refused(record, candidate, reason, message),
+                ))
             }
             Ok(Preflight::Clear { .. }) => {
                 let (id, number) = self.new_id();
@@ -166,10 +170,10 @@ impl Turn<'_> {
                     checked: Some(checked),
                     ..self.with(Operation::Forward(forward))
                 };
-                Ok(Decision::Act {
+                Ok(Offered::Decided(Decision::Act {
                     record,
                     step: Step::Pull(candidate.clone()),
-                })
+                }))
             }
         }
     }
@@ -303,10 +307,19 @@ impl Turn<'_> {
         if let Some(dependency) = self.not_ready()? {
             return Ok(self.wait_soon(reasons::DEPENDENCY_NOT_READY, dependency));
         }
-        if nonce.is_some() && self.standing.unhealthy_since.is_some() {
+        if self.standing.unhealthy_since.is_some() && (nonce.is_some() || self.kept_lately()) {
             return Ok(self.unhealthy(&why, offered));
         }
         Ok(self.begin_keeping(release, &why, nonce))
+    }
+
+    /// Submitting again did not help, and that is not long ago. What is gone or was changed is put right all the same, but
+    /// not without end at once.
+    fn kept_lately(&self) -> bool {
+        let tried = self.standing.history.last().map(|entry| entry.at);
+        tried
+            .and_then(|at| at.checked_add(self.intent.gate.deadline).ok())
+            .is_some_and(|again| self.now < again)
     }
 
     fn alive(&self, offered: Offered) -> Decision {

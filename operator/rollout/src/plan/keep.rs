@@ -63,7 +63,7 @@ impl Turn<'_> {
     }
 
     /// The same release runs, or not; a new spec does not have to wait for that to show.
-    fn let_go(&self) -> Decision {
+    pub(super) fn let_go(&self) -> Decision {
         let record = Standing {
             operation: None,
             ..self.standing.clone()
@@ -189,13 +189,12 @@ impl Turn<'_> {
         let first = self.standing.unhealthy_since.is_none();
         let notice =
             first.then(|| self.notice(Verb::UnhealthyOnLatest, keep.id, told, message.clone()));
-        let mut record = self.ended(
-            self.standing.clone(),
-            keep.id,
-            &result,
-            Healthy::No,
-            &message,
-        );
+        let mut record = self.standing.clone();
+        // One line of history for one spell, however often it was tried.
+        if !first {
+            record.history.pop_if(|entry| entry.result == result);
+        }
+        let mut record = self.ended(record, keep.id, &result, Healthy::No, &message);
         record.unhealthy_since.get_or_insert(self.now);
         self.settle(record, result, notice)
     }

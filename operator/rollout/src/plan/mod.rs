@@ -15,6 +15,7 @@ use ci_warm_api_types::journal::{
     Candidate, Fault, Generation, Operation, OperationId, Release, Resume, Standing,
 };
 use ci_warm_api_types::version::Version;
+use ci_warm_api_types::warm_app::DeletionPolicy;
 use jiff::Timestamp;
 
 use crate::decision::{Decision, Next, Step, Why};
@@ -67,10 +68,20 @@ impl Turn<'_> {
         }
     }
 
-    /// Only a person's request leaves this; a deletion is one.
+    /// Only a person's request leaves this. A deletion is one, and yet what is kept stays what it is: declared again, it still
+    /// waits for a person.
     fn stuck(&self, fault: &Fault, resume: &Resume) -> Planned {
-        if let Want::Gone(_) = self.intent.want {
-            return Ok(self.begin_removal());
+        match self.intent.want {
+            Want::Gone(DeletionPolicy::Orphan) => return Ok(self.removed()),
+            Want::Gone(_) => {
+                let same = Operation::Stuck {
+                    fault: fault.clone(),
+                    resume: resume.clone(),
+                };
+                let id = same.id().clone();
+                return self.undeploy(same, || Ok(self.undeployed(&id)));
+            }
+            Want::Run | Want::Suspended => {}
         }
         let reason = match resume {
             Resume::Forward { .. } => fault.cause.reason(),

@@ -1,7 +1,7 @@
 //! How operations end: the journal without them, the result, and what a person is told.
 
 use ci_warm_api_types::journal::{
-    Candidate, Fault, HistoryEntry, OperationId, Quarantined, Standing,
+    Candidate, Cause, Fault, HistoryEntry, OperationId, Quarantined, Standing,
 };
 use ci_warm_api_types::outcome::{Outcome, Verb};
 use ci_warm_api_types::version::Version;
@@ -58,14 +58,14 @@ impl Turn<'_> {
         record
     }
 
-    /// The journal with this release marked as failed.
+    /// The journal with this release marked as failed, unless it was only in the way of a new spec.
     pub(super) fn quarantined(
         &self,
         mut record: Standing,
         failed: &Candidate,
         fault: &Fault,
     ) -> Standing {
-        if !record.is_quarantined(failed) {
+        if fault.cause != Cause::Superseded && !record.is_quarantined(failed) {
             record.quarantine.push(Quarantined {
                 version: failed.version.clone(),
                 digest: failed.digest.clone(),

@@ -13,6 +13,7 @@ pub mod journal;
 pub mod manifest;
 pub mod outcome;
 pub mod problem;
+pub mod relations;
 pub mod snapshot;
 pub mod span;
 pub mod version;

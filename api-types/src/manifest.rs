@@ -111,7 +111,7 @@ pub struct Metadata {
     pub owner_references: Vec<OwnerReference>,
 }
 
-/// Metadata as it may stand in a file.
+/// Names and labels of an object.
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schemars(rename = "Metadata")]
@@ -247,15 +247,12 @@ pub fn kind_of(file: &str, text: &str) -> Result<KindName, Problem> {
         .find(|known| known.kind() == kind)
         .ok_or_else(|| {
             let known: Vec<_> = KindName::ALL.iter().map(|known| known.kind()).collect();
-            Problem::at(
-                file,
-                text,
-                at("kind"),
-                format!(
-                    "unknown kind `{kind}`: expected one of {}",
-                    known.join(", ")
-                ),
-            )
+            let message = format!(
+                "unknown kind `{kind}`: expected one of {}",
+                known.join(", ")
+            );
+            Problem::at(file, text, at("kind"), message)
+                .suggesting(yaml::did_you_mean(&kind, &known))
         })
 }
 

@@ -14,6 +14,7 @@ use super::document;
 use super::exported;
 use super::failure::{Exit, Failure, refused};
 use super::objects::{self, Found, ManifestFile};
+use super::show;
 use super::source::{self, Given, Sources};
 use super::terminal::Terminal;
 use super::validate::{self, counted};
@@ -120,25 +121,30 @@ fn step(root: &Root, given: &Given) -> Result<Result<Step, Box<Problem>>, Failur
     let stripped = exported::without_observed(&given.text).filter(|text| {
         document::read(&given.file, None, text).is_ok_and(|read| read == given.meaning)
     });
-    let change = match existing.as_ref().map(|existing| &existing.manifest) {
-        None | Some(ManifestFile::Missing) => Change::Created,
-        Some(ManifestFile::Bad(_)) => Change::Configured,
-        Some(ManifestFile::Good { text, .. }) if *text == given.text => Change::Unchanged,
-        // Printed by us and meaning the same: what the person wrote, comments and all, is the better text.
-        Some(ManifestFile::Good { meaning, .. })
-            if stripped.is_some() && *meaning == given.meaning =>
-        {
-            Change::Unchanged
-        }
-        Some(ManifestFile::Good { .. }) => Change::Configured,
-    };
     let text = stripped.unwrap_or_else(|| given.text.clone());
+    let change = match existing {
+        None => Change::Created,
+        Some(existing) => match &existing.manifest {
+            ManifestFile::Missing => Change::Created,
+            ManifestFile::Good { text: old, .. } if *old == text || printed(&existing)? == text => {
+                Change::Unchanged
+            }
+            ManifestFile::Good { .. } | ManifestFile::Bad(_) => Change::Configured,
+        },
+    };
     Ok(Ok(Step {
         title: objects::title(kind, &name),
         path,
         text,
         change,
     }))
+}
+
+/// What `get -o yaml` prints of an object, the operator's fields taken out. Whoever gives it back changes nothing, and what
+/// the person wrote, comments and all, is the better text.
+fn printed(existing: &Found) -> Result<String, Failure> {
+    let text = show::yaml(&show::value(existing))?;
+    Ok(exported::without_observed(&text).unwrap_or(text))
 }
 
 /// Why an existing object forbids what is given.

@@ -104,8 +104,10 @@ fn names(verb: &Delete, root: &Root) -> Result<Vec<Name>, Failure> {
 fn delete(root: &Root, object: &Found) -> Result<&'static str, Failure> {
     let path = root.manifest(object.kind.plural(), &object.name);
     if matches!(object.status, StatusFile::Missing) {
-        // Nothing was ever done for it, and a request would outlive it.
+        // Nothing was ever done for it. What was asked of it must not be done for a later one of that name.
         durable::remove(&path).map_err(refused)?;
+        durable::remove_tree(&root.requests(object.kind.plural(), &object.name))
+            .map_err(refused)?;
         return Ok("deleted");
     }
     let begun = object

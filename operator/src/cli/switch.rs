@@ -18,9 +18,9 @@ pub(super) fn run(
     root: &Root,
     terminal: &mut Terminal,
 ) -> Result<Exit, Failure> {
-    let (verb, done) = match to {
-        Suspension::Suspended => ("suspend", "suspended"),
-        Suspension::Active => ("resume", "resumed"),
+    let (verb, done, already) = match to {
+        Suspension::Suspended => ("suspend", "suspended", "it is suspended already"),
+        Suspension::Active => ("resume", "resumed", "it is not suspended"),
     };
     let found = target::parse_named(words)?
         .iter()
@@ -37,7 +37,7 @@ pub(super) fn run(
                 apply::write(&root.manifest(object.kind.plural(), &object.name), &text)?;
                 terminal.line(&format!("{title} {done}"))?;
             }
-            None => terminal.line(&format!("{title} unchanged: it is {done} already"))?,
+            None => terminal.line(&format!("{title} unchanged: {already}"))?,
         }
     }
     Ok(Exit::Done)

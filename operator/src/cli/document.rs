@@ -4,14 +4,15 @@ use ci_warm_api_types::manifest::{self, KindName, Manifest, Metadata, Spec};
 use ci_warm_api_types::problem::Problem;
 use ci_warm_api_types::snapshot::SnapshotSpec;
 use ci_warm_api_types::warm_app::WarmAppSpec;
+use serde::Deserialize as _;
 use serde_json::Value;
 
 /// The spec of any kind.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum AnySpec {
-    /// Of a WarmApp.
+    /// Of an app.
     WarmApp(Box<WarmAppSpec>),
-    /// Of a Snapshot.
+    /// Of a snapshot.
     Snapshot(SnapshotSpec),
 }
 
@@ -52,8 +53,6 @@ impl AnySpec {
         }
     }
 }
-
-use serde::Deserialize as _;
 
 /// What a manifest means, all that is the operator's left aside.
 #[derive(Clone, Debug, PartialEq)]

@@ -118,7 +118,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
     let result = result.and_then(|exit| terminal.flush().map(|()| exit));
     match result {
         Ok(exit) => exit.into(),
-        Err(failure) => terminal.fail(&failure).into(),
+        Err(failure) => terminal.fail(&failure),
     }
 }
 

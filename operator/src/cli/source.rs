@@ -190,8 +190,7 @@ fn add(all: &mut All, file: &str, stem: Option<&str>, bytes: &[u8]) {
 /// A line that begins with `---` or `...` ends a document wherever it stands: YAML allows it nowhere else.
 fn documents(text: &str) -> Vec<String> {
     let mut documents = vec![String::new()];
-    let mut number = 0;
-    for line in text.split_inclusive('\n') {
+    for (number, line) in text.split_inclusive('\n').enumerate() {
         let marks = |mark: &str| {
             line.strip_prefix(mark)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\n', '\r']))
@@ -205,7 +204,6 @@ fn documents(text: &str) -> Vec<String> {
         } else if let Some(document) = documents.last_mut() {
             document.push_str(line);
         }
-        number += 1;
     }
     let says_something = |document: &String| {
         document.lines().any(|line| {

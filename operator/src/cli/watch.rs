@@ -3,7 +3,8 @@
 //! Events of the file system only say that it is time to look again. What is printed comes from comparing what was found
 //! with what was printed last, so that an event that is lost, repeated or about nothing prints nothing wrong.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
@@ -198,13 +199,16 @@ fn print_rows(
         if rows.is_empty() {
             continue;
         }
-        if !tables.contains_key(&kind) {
-            let table = Table::new(row::headers(kind, width), &rows);
-            terminal.line(&table.header())?;
-            tables.insert(kind, table);
-        }
+        let table = match tables.entry(kind) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => {
+                let table = Table::new(row::headers(kind, width), &rows);
+                terminal.line(&table.header())?;
+                free.insert(table)
+            }
+        };
         for row in &rows {
-            let line = tables[&kind].row(row, terminal);
+            let line = table.row(row, terminal);
             terminal.line(&line)?;
         }
     }

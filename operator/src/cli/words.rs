@@ -33,7 +33,7 @@ pub(super) fn size(bytes: u64) -> String {
     else {
         return format!("{bytes}B");
     };
-    let tenths = u128::from(bytes) * 10 >> (10 * power);
+    let tenths = (u128::from(bytes) * 10) >> (10 * power);
     format!("{}.{}{}", tenths / 10, tenths % 10, UNITS[power - 1])
 }
 

@@ -191,7 +191,7 @@ fn an_object_that_is_being_deleted_should_be_shown_until_it_is_gone() {
     let uid = store.get(&name("keycloak")).unwrap().meta.uid.clone();
     store
         .update(&name("keycloak"), &uid, |record, _| {
-            record.meta.finalizers.push("test".into())
+            record.meta.finalizers.push("test".into());
         })
         .unwrap();
     assert_eq!(
@@ -215,7 +215,7 @@ fn an_object_that_is_being_deleted_should_be_shown_until_it_is_gone() {
     );
     store
         .update(&name("keycloak"), &uid, |record, _| {
-            record.meta.finalizers.clear()
+            record.meta.finalizers.clear();
         })
         .unwrap();
     assert_eq!(host.ccctl(&["get", "wa/keycloak"]).code, 3);

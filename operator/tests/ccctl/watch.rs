@@ -35,7 +35,7 @@ impl Watch {
 
     /// The next line's words. The limit is only there so that a failure ends.
     fn next(&self) -> Vec<String> {
-        let line = self.lines.recv_timeout(Duration::from_secs(60)).unwrap();
+        let line = self.lines.recv_timeout(Duration::from_mins(1)).unwrap();
         line.split_whitespace().map(str::to_owned).collect()
     }
 }

@@ -185,16 +185,15 @@ impl<K: Kind, R: Reconcile<K>> Controller<K, R> {
             returned = &mut run => Some(returned),
             () = tokio::time::sleep_until(limit) => None,
         };
-        let returned = match returned {
-            Some(returned) => returned,
-            None => {
-                cx.interrupt.cancel();
-                tokio::select! {
-                    biased;
-                    () = shutdown.abort.cancelled() => return Outcome::Aborted,
-                    returned = &mut run => returned,
-                    () = tokio::time::sleep_until(limit + self.settings.abandon_after) => return Outcome::Abandoned,
-                }
+        let returned = if let Some(returned) = returned {
+            returned
+        } else {
+            cx.interrupt.cancel();
+            tokio::select! {
+                biased;
+                () = shutdown.abort.cancelled() => return Outcome::Aborted,
+                returned = &mut run => returned,
+                () = tokio::time::sleep_until(limit + self.settings.abandon_after) => return Outcome::Abandoned,
             }
         };
         match returned {
@@ -313,7 +312,7 @@ impl<K: Kind, R: Reconcile<K>> Controller<K, R> {
         let written = blocking(move || {
             store
                 .update(&name, &uid, |record, now| {
-                    record.status.conditions.set(draft, generation, now)
+                    record.status.conditions.set(draft, generation, now);
                 })
                 .map(drop)
         })
@@ -321,7 +320,7 @@ impl<K: Kind, R: Reconcile<K>> Controller<K, R> {
         match written {
             Ok(()) | Err(StoreError::Gone(_)) => {}
             Err(error) => {
-                tracing::error!(kind = K::KIND, object = %object.meta.name, %error, "status cannot be written")
+                tracing::error!(kind = K::KIND, object = %object.meta.name, %error, "status cannot be written");
             }
         }
     }
@@ -389,7 +388,7 @@ fn jittered(base: Duration, percent: u32) -> Duration {
     let spread = base * percent.min(100) / 100;
     let random = getrandom::u32().unwrap_or(u32::MAX / 2);
     let share = f64::from(random) / f64::from(u32::MAX);
-    base - spread + (spread * 2).mul_f64(share)
+    base.saturating_sub(spread) + (spread * 2).mul_f64(share)
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

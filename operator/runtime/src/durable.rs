@@ -108,7 +108,7 @@ pub fn sync_directory(path: &Path) -> Result<(), DurableError> {
         .map_err(at("sync", path))
 }
 
-/// Removes temporary files that a process which died in [`write`] left in `dir`. Missing directories are fine.
+/// Removes temporary files that a process which died in [`write()`] left in `dir`. Missing directories are fine.
 ///
 /// Call it only while no other writer can be at work there, so under the root's lock.
 pub fn sweep_leftovers(dir: &Path) -> Result<(), DurableError> {

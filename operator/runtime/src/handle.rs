@@ -66,7 +66,7 @@ impl Shared {
         };
         match change.what {
             What::Wish | What::Request if self.is_controlled(&change.key.kind) => {
-                self.wake(change.key.clone())
+                self.wake(change.key.clone());
             }
             What::Wish | What::Request | What::Status => {}
             What::Gone => {

@@ -9,9 +9,9 @@ pub struct Problem {
     /// The file.
     pub path: PathBuf,
     /// Line, counted from 1, when it is known.
-    pub line: Option<u64>,
+    pub line: Option<u32>,
     /// Column, counted from 1, when it is known.
-    pub column: Option<u64>,
+    pub column: Option<u32>,
     /// What is wrong, as a sentence without a full stop.
     pub message: String,
     /// The line itself, when it is known.

@@ -84,7 +84,7 @@ impl<K: Clone + Ord + Hash> Queue<K> {
     pub fn schedule(&mut self, key: K, due: Instant, now: Instant) {
         let due = due.min(now + LONGEST_DELAY);
         self.change(key, |slot| {
-            slot.exact = Some(slot.exact.map_or(due, |old| old.min(due)))
+            slot.exact = Some(slot.exact.map_or(due, |old| old.min(due)));
         });
     }
 

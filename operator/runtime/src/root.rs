@@ -111,7 +111,11 @@ impl Root {
         };
         if !path.join(MARKER).exists() {
             durable::create_directory(path)?;
-            if fs::read_dir(path).map_err(unreadable)?.next().is_some() {
+            // What mkfs leaves on a new disk is nobody's.
+            let foreign = |entry: io::Result<fs::DirEntry>| {
+                entry.map_or(true, |entry| entry.file_name() != "lost+found")
+            };
+            if fs::read_dir(path).map_err(unreadable)?.any(foreign) {
                 return Err(RootError::NotEmpty { root: path.into() });
             }
             durable::write(&path.join(MARKER), format!("{FORMAT}\n").as_bytes(), 0o644)?;

@@ -22,8 +22,8 @@ pub(super) struct Listing {
     pub(super) unclear: BTreeSet<ObjectName>,
     /// Files whose name no object can have.
     pub(super) strays: Vec<Problem>,
-    /// Directories in which the targets of symlinked manifests lie.
-    pub(super) elsewhere: BTreeSet<PathBuf>,
+    /// The files that symlinked manifests stand for.
+    pub(super) targets: BTreeSet<PathBuf>,
 }
 
 /// Why there is no listing.
@@ -100,17 +100,17 @@ fn look_at(path: &Path, unsettled: &Unsettled, listing: &mut Listing) {
         }
         Some(Ok(name)) => name,
     };
-    if unsettled.paths.contains(path) {
+    let target = if path.is_symlink() {
+        path.canonicalize().ok()
+    } else {
+        None
+    };
+    let unfinished = |path: &Path| unsettled.paths.contains(path);
+    let unclear = unfinished(path) || target.as_deref().is_some_and(unfinished);
+    listing.targets.extend(target);
+    if unclear {
         listing.unclear.insert(name);
         return;
-    }
-    if path.is_symlink()
-        && let Some(target) = path
-            .canonicalize()
-            .ok()
-            .and_then(|target| target.parent().map(Path::to_owned))
-    {
-        listing.elsewhere.insert(target);
     }
     match read(path) {
         Ok(text) => listing.files.insert(name, Ok(text)).map_or((), drop),

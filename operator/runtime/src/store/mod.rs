@@ -11,9 +11,9 @@
 mod file;
 mod listing;
 mod relist;
+mod types;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::SystemTime;
@@ -23,51 +23,17 @@ use jiff::Timestamp;
 use crate::conditions::{self, Condition, ConditionStatus, Reason};
 use crate::durable::{self, DurableError};
 use crate::events::{EventType, Events};
-use crate::ids::{Key, ObjectName, OwnerReference, Uid};
+use crate::ids::{Key, ObjectName, Uid};
 use crate::kind::{Kind, Meta, Object, Status, Verdict};
 use crate::problem::Problem;
 use crate::requests::{self, Request};
 use crate::root::Root;
 
 pub use listing::LARGEST_MANIFEST;
+pub use types::{Change, HeldDeletions, HeldReason, Listed, Relisted, StoreError, Unsettled, What};
 
 /// Where the time of day comes from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// What a write to the store could not do.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The object is gone, or is another one of the same name by now. The run that asked is about nothing.
-    #[error("{0} is gone, or was created anew under the same name")]
-    Gone(Key),
-    /// A manifest with that name exists.
-    #[error("{0} exists already")]
-    Exists(Key),
-    /// A manifest the operator wanted to write would not be accepted.
-    #[error("the manifest would not be accepted: {0}")]
-    Refused(Box<Problem>),
-    /// No finalizer can be added once the deletion has begun; what it would guard must not be started.
-    #[error("{0} is being deleted, so nothing new can be started for it")]
-    Deleting(Key),
-    /// Only the runtime writes conditions of this type.
-    #[error("the condition {0} is written by the runtime only")]
-    RuntimeOwned(String),
-    /// A file could not be written.
-    #[error(transparent)]
-    Write(#[from] DurableError),
-    /// A directory could not be listed.
-    #[error("cannot list {}: {source}", path.display())]
-    List {
-        /// The directory.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// The write was given up because the process is stopping.
-    #[error("given up: the process is stopping")]
-    Stopping,
-}
 
 /// All that is known of one name.
 #[derive(Debug)]
@@ -118,84 +84,6 @@ impl<K: Kind> Snapshot<K> {
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Record<K>>> {
         self.records.values()
     }
-}
-
-/// Why absent files are not taken for deletions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HeldReason {
-    /// Root or directory cannot be read, for this reason.
-    Unreadable(String),
-    /// The root has no marker: probably its disk is not mounted.
-    MarkerMissing,
-    /// The kind's directory is missing.
-    DirectoryMissing,
-    /// Several objects vanished at once and none is left.
-    AllVanished,
-}
-
-/// Deletions that are held until the files come back or a `delete` request names the objects.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeldDeletions {
-    /// The kind.
-    pub kind: &'static str,
-    /// Why.
-    pub reason: HeldReason,
-    /// Which objects.
-    pub names: BTreeSet<ObjectName>,
-}
-
-/// What changed about an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
-    /// It is new, or what is wished for it changed: generation, labels, annotations, owners, or its deletion began.
-    Wish,
-    /// Only what is known of it changed.
-    Status,
-    /// A request came.
-    Request,
-    /// It is gone.
-    Gone,
-}
-
-/// A change, as told to the sink after it is on disk and in the snapshot.
-#[derive(Debug, Clone)]
-pub struct Change {
-    /// Which object.
-    pub key: Key,
-    /// What about it.
-    pub what: What,
-    /// Whom it belongs to.
-    pub owners: Vec<OwnerReference>,
-}
-
-/// Paths the watch knows to be unfinished, and whether absence can be judged now.
-#[derive(Debug, Clone, Default)]
-pub struct Unsettled {
-    /// Files that are being written, replaced or removed right now.
-    pub paths: BTreeSet<PathBuf>,
-}
-
-/// What a relist has to say besides the changes.
-#[derive(Debug, Default)]
-pub struct Relisted {
-    /// Deletions not carried out.
-    pub held: Option<HeldDeletions>,
-    /// Files and objects that are left alone, and why.
-    pub problems: Vec<Problem>,
-    /// Directories in which the targets of symlinked manifests lie.
-    pub elsewhere: BTreeSet<PathBuf>,
-    /// Whether this may count as a first complete list: root and marker were there.
-    pub listed: Listed,
-}
-
-/// Whether the root could be listed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Listed {
-    /// It could.
-    #[default]
-    Yes,
-    /// Root or marker are missing. Nothing was written.
-    No,
 }
 
 struct Writer<K: Kind> {
@@ -320,16 +208,15 @@ impl<K: Kind> Store<K> {
         let old = old.ok_or_else(|| StoreError::Gone(Key::new(K::KIND, name.clone())))?;
         let mut new = Record::clone(&old);
         change(&mut new, self.now());
-        if new.meta.deletion_timestamp.is_some() && new.meta.finalizers.is_empty() {
-            self.put(&mut writer, new, What::Status)?;
-            self.finish_deletion(&mut writer, name)?;
-            self.publish(writer);
-            return Ok(old);
+        let over = new.meta.deletion_timestamp.is_some() && new.meta.finalizers.is_empty();
+        let mut done = self.put(&mut writer, new, What::Status);
+        if over && done.is_ok() {
+            done = self.finish_deletion(&mut writer, name);
         }
-        self.put(&mut writer, new, What::Status)?;
         let current = writer.records.get(name).cloned().unwrap_or(old);
+        // Also after an error: what was written before it counts.
         self.publish(writer);
-        Ok(current)
+        done.map(|()| current)
     }
 
     /// Writes a manifest the operator makes itself, such as a Run that belongs to a Sweep. It is in the snapshot when this
@@ -346,9 +233,10 @@ impl<K: Kind> Store<K> {
         relist::parse::<K>(&path, name, text)
             .map_err(|problem| StoreError::Refused(Box::new(problem)))?;
         durable::write(&path, text.as_bytes(), 0o644)?;
-        self.take_in(&mut writer, name, Ok(text.into()))?;
+        let taken = self.take_in(&mut writer, name, Ok(text.into()));
         let record = writer.records.get(name).cloned();
         self.publish(writer);
+        taken?;
         record.ok_or_else(|| StoreError::Gone(Key::new(K::KIND, name.clone())))
     }
 
@@ -481,20 +369,17 @@ fn says_the_same<K: Kind>(old: &Record<K>, new: &Record<K>) -> bool {
 }
 
 fn derive_ready<K: Kind>(record: &mut Record<K>, now: Timestamp) {
-    let verdict = match record.object() {
-        Some(object) => K::ready(&object),
-        None => {
-            let why = record
-                .status
-                .conditions
-                .get(conditions::ACCEPTED)
-                .map(|accepted| accepted.message.clone());
-            Verdict::new(
-                ConditionStatus::False,
-                Reason::of("NotAccepted"),
-                why.unwrap_or_default(),
-            )
-        }
+    let verdict = if let Some(object) = record.object() {
+        K::ready(&object)
+    } else {
+        let accepted = record.status.conditions.get(conditions::ACCEPTED);
+        let why = accepted.map(|accepted| accepted.message.clone());
+        let not_accepted = Reason::of("NotAccepted");
+        Verdict::new(
+            ConditionStatus::False,
+            not_accepted,
+            why.unwrap_or_default(),
+        )
     };
     let draft = Condition::draft(
         conditions::READY,

@@ -49,7 +49,7 @@ impl<K: Kind> Store<K> {
             }
             Ok(mut listing) => {
                 relisted.problems.append(&mut listing.strays);
-                relisted.elsewhere = std::mem::take(&mut listing.elsewhere);
+                relisted.targets = std::mem::take(&mut listing.targets);
                 self.reread_statuses(&mut writer, &mut relisted);
                 self.finish_deletions(&mut writer, &mut relisted);
                 self.take_in_all(&mut writer, &mut listing, &mut relisted);

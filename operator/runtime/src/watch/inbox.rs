@@ -41,8 +41,8 @@ struct State {
     work: Work,
     /// First report of the burst and when it is due, by path.
     settling: BTreeMap<PathBuf, (Instant, Instant)>,
-    /// Directories of symlinks' targets, and for which kinds.
-    elsewhere: BTreeMap<PathBuf, BTreeSet<String>>,
+    /// Files that symlinks stand for, and for which kinds. Only these: their directory may hold the whole system.
+    targets: BTreeMap<PathBuf, BTreeSet<String>>,
 }
 
 #[derive(Debug)]
@@ -90,8 +90,8 @@ impl Inbox {
         self.bell.notify_one();
     }
 
-    pub(crate) fn set_elsewhere(&self, elsewhere: BTreeMap<PathBuf, BTreeSet<String>>) {
-        self.state().elsewhere = elsewhere;
+    pub(crate) fn set_targets(&self, targets: BTreeMap<PathBuf, BTreeSet<String>>) {
+        self.state().targets = targets;
     }
 
     /// Takes a report. Returns whether it said that reports were lost.
@@ -170,11 +170,7 @@ impl Inbox {
                 Place::Request(name(plural))
             }
             Ok([plural, _]) if yaml => Place::Manifest(name(plural)),
-            _ => match path
-                .parent()
-                .and_then(|parent| state.elsewhere.get(parent))
-                .and_then(BTreeSet::first)
-            {
+            _ => match state.targets.get(path).and_then(BTreeSet::first) {
                 Some(plural) => Place::Manifest(plural.clone()),
                 None => Place::Nowhere,
             },
@@ -294,6 +290,15 @@ mod tests {
         }
         assert_eq!(inbox.next_due(), Some(t + WAIT.max_wait));
         assert!(inbox.ripe(t + WAIT.max_wait).plurals.contains("things"));
+        inbox.report(
+            &event(EventKind::Remove(RemoveKind::File), "/r/things/a.yaml"),
+            t,
+        );
+        assert!(
+            inbox.ripe(t).plurals.is_empty(),
+            "a removal may be half of a replacement"
+        );
+        assert!(inbox.ripe(t + WAIT.quiet).plurals.contains("things"));
     }
 
     #[test]

@@ -35,6 +35,7 @@ struct Looker {
     watcher: Option<Watcher>,
     held: BTreeMap<&'static str, HeldDeletions>,
     listed: BTreeMap<&'static str, Listed>,
+    /// Problems that were logged, so that each is logged once.
     told: BTreeMap<&'static str, Vec<String>>,
 }
 
@@ -56,7 +57,7 @@ pub(crate) async fn run(
     };
     shared.inbox.ask_all();
     let mut timer = Instant::now() + every;
-    loop {
+    while !drain.is_cancelled() {
         let now = Instant::now();
         let mut work = shared.inbox.ripe(now);
         if now >= timer {
@@ -64,11 +65,11 @@ pub(crate) async fn run(
         }
         if work.all || !work.plurals.is_empty() {
             // Blocking, and it owns the watcher meanwhile; a look once begun is finished.
-            let looked = tokio::task::spawn_blocking(move || {
+            let look = tokio::task::spawn_blocking(move || {
                 looker.look(&work);
                 looker
             });
-            looker = match looked.await {
+            looker = match look.await {
                 Ok(looker) => looker,
                 Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
                 Err(_) => return,
@@ -86,9 +87,6 @@ pub(crate) async fn run(
             () = drain.cancelled() => return,
             () = shared.inbox.bell.notified() => {}
             () = tokio::time::sleep_until(due) => {}
-        }
-        if drain.is_cancelled() {
-            return;
         }
     }
 }
@@ -120,7 +118,7 @@ impl Looker {
             self.listed.insert(store.kind(), relisted.listed);
             if let Some(watcher) = &mut self.watcher
                 && relisted.listed == Listed::Yes
-                && watcher.set_elsewhere(store.plural(), relisted.elsewhere)
+                && watcher.set_targets(store.plural(), relisted.targets)
             {
                 // A target's directory is watched only from now on.
                 self.shared.inbox.ask(store.plural());

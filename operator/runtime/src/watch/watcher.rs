@@ -24,7 +24,7 @@ pub(crate) struct Watcher {
     shared: Arc<Shared>,
     root: Root,
     plurals: Vec<&'static str>,
-    elsewhere: BTreeMap<&'static str, BTreeSet<PathBuf>>,
+    targets: BTreeMap<&'static str, BTreeSet<PathBuf>>,
     watched: BTreeMap<PathBuf, Identity>,
 }
 
@@ -54,7 +54,7 @@ impl Watcher {
             shared,
             root: root.clone(),
             plurals,
-            elsewhere: BTreeMap::new(),
+            targets: BTreeMap::new(),
             watched: BTreeMap::new(),
         })
     }
@@ -71,7 +71,12 @@ impl Watcher {
             }
             wanted.insert(requests);
         }
-        wanted.extend(self.elsewhere.values().flatten().cloned());
+        let parents = self
+            .targets
+            .values()
+            .flatten()
+            .filter_map(|target| target.parent());
+        wanted.extend(parents.map(Path::to_owned));
         wanted
     }
 
@@ -115,28 +120,26 @@ impl Watcher {
         new
     }
 
-    /// Sets in which directories the targets of a kind's symlinks lie. Returns whether one is watched only from now on.
-    pub(crate) fn set_elsewhere(
-        &mut self,
-        plural: &'static str,
-        directories: BTreeSet<PathBuf>,
-    ) -> bool {
-        if self.elsewhere.get(plural).is_none_or(BTreeSet::is_empty) && directories.is_empty()
-            || self.elsewhere.get(plural) == Some(&directories)
+    /// Sets which files a kind's symlinks stand for. Returns whether a directory is watched only from now on.
+    pub(crate) fn set_targets(&mut self, plural: &'static str, targets: BTreeSet<PathBuf>) -> bool {
+        if self
+            .targets
+            .get(plural)
+            .map_or(targets.is_empty(), |old| *old == targets)
         {
             return false;
         }
-        self.elsewhere.insert(plural, directories);
+        self.targets.insert(plural, targets);
         let mut places: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
-        for (plural, directories) in &self.elsewhere {
-            for directory in directories {
+        for (plural, targets) in &self.targets {
+            for target in targets {
                 places
-                    .entry(directory.clone())
+                    .entry(target.clone())
                     .or_default()
                     .insert((*plural).to_owned());
             }
         }
-        self.shared.inbox.set_elsewhere(places);
+        self.shared.inbox.set_targets(places);
         self.ensure(&Work::default())
     }
 }

@@ -4,8 +4,10 @@
 pub mod types {
     /// The manifest was read and is in force.
     pub const ACCEPTED: &str = "Accepted";
-    /// The app runs its last good release and passes its gate.
+    /// The app is what its spec asks for, and passes its gate. After a rollback it is not.
     pub const READY: &str = "Ready";
+    /// The app runs its last good release and passes its gate, whatever became of a newer one. What depends on it asks for this.
+    pub const AVAILABLE: &str = "Available";
     /// An operation is under way.
     pub const PROGRESSING: &str = "Progressing";
     /// A newer version waits for a person.
@@ -34,6 +36,8 @@ pub mod reasons {
     pub const INVALID_MANIFEST: &str = "InvalidManifest";
     /// Another object, older than this one, has the stack or the domain.
     pub const NAME_TAKEN: &str = "NameTaken";
+    /// The stack's name changed while the app runs as another stack.
+    pub const STACK_IMMUTABLE: &str = "StackImmutable";
     /// `dependsOn` leads back to the object itself.
     pub const DEPENDENCY_CYCLE: &str = "DependencyCycle";
     /// The gate asks a host that the app itself does not serve.
@@ -66,6 +70,10 @@ pub mod reasons {
     pub const WAY_BACK_MISSING: &str = "WayBackMissing";
     /// A secret is missing that a person has to give.
     pub const SECRET_MISSING: &str = "SecretMissing";
+    /// A release failed and was undone.
+    pub const ROLLED_BACK: &str = "RolledBack";
+    /// Last good does not pass, although it was redeployed.
+    pub const UNHEALTHY_ON_LATEST: &str = "UnhealthyOnLatest";
     /// It is being worked on.
     pub const PROGRESSING: &str = "Progressing";
     /// Undoing failed.

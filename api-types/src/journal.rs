@@ -69,6 +69,17 @@ name_type! {
     SnapshotName
 }
 
+impl SnapshotName {
+    /// The snapshot that an operation takes of an instance: the name of a Snapshot object, so at most 63 characters.
+    pub fn of(instance: &InstanceName, operation: &OperationId) -> Self {
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+        let operation: String = operation.0.chars().map(plain).collect();
+        let room = 62_usize.saturating_sub(operation.len());
+        let instance: String = instance.0.chars().map(plain).take(room).collect();
+        Self(format!("{}-{operation}", instance.trim_matches('-')))
+    }
+}
+
 impl ConfigDigest {
     /// The first eight characters, as results show it.
     pub fn short(&self) -> &str {

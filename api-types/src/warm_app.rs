@@ -246,10 +246,27 @@ pub enum DeletionPolicy {
     Purge,
 }
 
+/// Whether an app is what its spec asks for, and why. Decided in one place; the `Ready` condition says the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Readiness {
+    /// It is, it is not, or it cannot be told; the last when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<bool>,
+    /// For programs, and for the column of `ccctl get`.
+    pub reason: String,
+    /// For people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
 /// What the operator says of a live-warm app.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WarmAppStatus {
+    /// Whether it is what its spec asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub readiness: Option<Readiness>,
     /// The instance's stack.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stack: Option<String>,

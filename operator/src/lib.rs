@@ -3,5 +3,15 @@
 
 pub mod alert;
 pub mod cli;
+pub mod coverage;
+pub mod daemon;
+pub mod deploy;
 pub mod files;
+mod held;
+pub mod instance;
+pub mod manifest;
 pub mod probe;
+pub mod recipe;
+pub mod release;
+pub mod snapshot;
+pub mod warm_app;

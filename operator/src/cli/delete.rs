@@ -113,11 +113,22 @@ fn delete(root: &Root, object: &Found) -> Result<&'static str, Failure> {
     let begun = object
         .observed()
         .is_some_and(|observed| observed.meta.deletion_timestamp.is_some());
-    if begun && matches!(object.manifest, ManifestFile::Missing) {
+    let asked = ask::outstanding(root, object)?
+        .iter()
+        .any(|request| request.verb == DELETE);
+    if (begun || asked) && matches!(object.manifest, ManifestFile::Missing) {
         return Ok("is being deleted already");
     }
     // The word before the deed: a file that vanishes first could be taken for an accident.
-    let request = ask::ask(root, object, DELETE, &BTreeMap::new())?;
+    let asked = ask::ask(root, object, DELETE, &BTreeMap::new());
+    if Found::look(root, object.kind, &object.name)?.is_none() {
+        // An operator was first, and took its directories with it. The word would be about a later object of that name.
+        asked
+            .map_or(Ok(()), |request| requests::consume(&request))
+            .map_err(refused)?;
+        return Ok("deleted");
+    }
+    let request = asked?;
     if let Err(error) = durable::remove(&path) {
         // Else it would confirm an accident that is yet to come. What cannot be withdrawn is named.
         let left = requests::consume(&request)

@@ -2,6 +2,7 @@
 
 mod spec;
 
+use ci_warm_api_types::conditions::reasons;
 use ci_warm_api_types::manifest::KindName;
 use ci_warm_api_types::snapshot::SnapshotStatus;
 use ci_warm_api_types::warm_app::WarmAppStatus;
@@ -194,10 +195,12 @@ fn metadata(root: &Root, object: &Found, page: &mut Page<'_>) -> Result<(), Fail
     page.field(0, "Ready", &format!("{status}, {}{message}", ready.reason))?;
     // A manifest can have become wrong since an operator looked, or before any did.
     if let (ManifestFile::Bad(problems), true) =
-        (&object.manifest, ready.reason != "InvalidManifest")
+        (&object.manifest, ready.reason != reasons::INVALID_MANIFEST)
     {
         let said: Vec<_> = problems.iter().map(ToString::to_string).collect();
-        page.field(0, "Problems", &said.join("\n"))?;
+        if said != [ready.message] {
+            page.field(0, "Problems", &said.join("\n"))?;
+        }
     }
     if let StatusFile::Unreadable(message) = &object.status {
         page.field(0, "Status", message)?;

@@ -1,7 +1,9 @@
 //! `apply`, `delete`, `suspend` and `resume`.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::symlink;
+use std::process::Stdio;
 
 use crate::host::{Host, app, name, relist};
 
@@ -245,18 +247,29 @@ fn delete_should_wait_for_the_operator() {
         (1, "warmapp/a deletion asked for\n")
     );
     assert!(ran.err.contains("still there: warmapp/a"), "{ran:?}");
-    std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| host.ccctl(&["delete", "wa/a", "--wait"]));
-        while store.get(&name("a")).is_some() {
-            relist(&store);
-        }
-        let ran = waiting.join().unwrap();
-        // The operator may have been first.
-        assert!(
-            ran.code == 3 || ran.out.ends_with("warmapp/a gone\n"),
-            "{ran:?}"
-        );
-    });
+    let uid = store.get(&name("a")).unwrap().meta.uid.clone();
+    store
+        .update(&name("a"), &uid, |record, _| {
+            record.meta.finalizers.push("test".into());
+        })
+        .unwrap();
+    relist(&store);
+    let mut child = host
+        .command(&["delete", "wa/a", "--wait"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+    // It says so before it waits, and it cannot end while the finalizer stands.
+    let said = out.next().unwrap().unwrap();
+    assert_eq!(said, "warmapp/a is being deleted already");
+    store
+        .update(&name("a"), &uid, |record, _| {
+            record.meta.finalizers.clear();
+        })
+        .unwrap();
+    assert_eq!(out.next().unwrap().unwrap(), "warmapp/a gone");
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod outcome;
 pub mod problem;
 pub mod relations;
+pub mod schema;
 pub mod snapshot;
 pub mod span;
 pub mod version;

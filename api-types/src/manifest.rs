@@ -1,8 +1,9 @@
 //! A manifest: the header that all kinds share, and one kind's spec under it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
 use crate::API_VERSION;
@@ -91,8 +92,11 @@ impl Spec for SnapshotSpec {
 }
 
 /// Names and labels of an object.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+///
+/// What the operator keeps beside them (uid, generation, times, finalizers) may stand in a manifest, because `ccctl get -o yaml`
+/// shows it; it is passed over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "MetadataAsWritten", rename_all = "camelCase")]
 pub struct Metadata {
     /// The object's name; the file's name without `.yaml`.
     pub name: String,
@@ -105,6 +109,67 @@ pub struct Metadata {
     /// The objects this one goes with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owner_references: Vec<OwnerReference>,
+}
+
+/// Names and labels of an object.
+#[derive(Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schemars(rename = "Metadata")]
+#[allow(dead_code)] // The fields that are passed over.
+struct MetadataAsWritten {
+    /// The object's name: lower-case letters, digits and `-`, at most 63. The file's name without `.yaml`.
+    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"))]
+    name: String,
+    /// For selecting objects.
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    /// For everything else.
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+    /// The objects this one goes with.
+    #[serde(default)]
+    owner_references: Vec<OwnerReference>,
+    /// The operator's; passed over.
+    #[serde(default)]
+    #[schemars(with = "serde_json::Value")]
+    uid: IgnoredAny,
+    /// The operator's; passed over.
+    #[serde(default)]
+    #[schemars(with = "serde_json::Value")]
+    generation: IgnoredAny,
+    /// The operator's; passed over.
+    #[serde(default)]
+    #[schemars(with = "serde_json::Value")]
+    creation_timestamp: IgnoredAny,
+    /// The operator's; passed over.
+    #[serde(default)]
+    #[schemars(with = "serde_json::Value")]
+    deletion_timestamp: IgnoredAny,
+    /// The operator's; passed over.
+    #[serde(default)]
+    #[schemars(with = "serde_json::Value")]
+    finalizers: IgnoredAny,
+}
+
+impl From<MetadataAsWritten> for Metadata {
+    fn from(written: MetadataAsWritten) -> Self {
+        Self {
+            name: written.name,
+            labels: written.labels,
+            annotations: written.annotations,
+            owner_references: written.owner_references,
+        }
+    }
+}
+
+impl schemars::JsonSchema for Metadata {
+    fn schema_name() -> Cow<'static, str> {
+        MetadataAsWritten::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        MetadataAsWritten::json_schema(generator)
+    }
 }
 
 /// An object that another one goes with.
@@ -134,8 +199,8 @@ pub struct Manifest<S> {
     pub spec: S,
     /// Allowed so that the output of `ccctl get -o yaml` can be applied; ignored.
     #[serde(default, skip_serializing)]
-    #[schemars(with = "Option<BTreeMap<String, String>>")]
-    pub status: Option<serde::de::IgnoredAny>,
+    #[schemars(with = "serde_json::Value")]
+    pub status: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -182,15 +247,12 @@ pub fn kind_of(file: &str, text: &str) -> Result<KindName, Problem> {
         .find(|known| known.kind() == kind)
         .ok_or_else(|| {
             let known: Vec<_> = KindName::ALL.iter().map(|known| known.kind()).collect();
-            Problem::at(
-                file,
-                text,
-                at("kind"),
-                format!(
-                    "unknown kind `{kind}`: expected one of {}",
-                    known.join(", ")
-                ),
-            )
+            let message = format!(
+                "unknown kind `{kind}`: expected one of {}",
+                known.join(", ")
+            );
+            Problem::at(file, text, at("kind"), message)
+                .suggesting(yaml::did_you_mean(&kind, &known))
         })
 }
 
@@ -199,38 +261,57 @@ pub fn kind_of(file: &str, text: &str) -> Result<KindName, Problem> {
 /// # Errors
 /// The first thing that is wrong with it, with its place.
 pub fn read<S: Spec>(file: &str, stem: Option<&str>, text: &str) -> Result<Manifest<S>, Problem> {
-    let kind = kind_of(file, text)?;
-    let at = |path: &str| yaml::locate(text, &yaml::path(path));
+    read_or_all(file, stem, text).map_err(|problems| {
+        problems
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| Problem::whole(file, "cannot be accepted"))
+    })
+}
+
+/// As [`read`], for whoever mends a manifest: says everything that is wrong with it at once. What the types say comes
+/// alone, because nothing more can be judged before it is mended.
+///
+/// # Errors
+/// Never an empty list.
+pub fn read_or_all<S: Spec>(
+    file: &str,
+    stem: Option<&str>,
+    text: &str,
+) -> Result<Manifest<S>, Vec<Problem>> {
+    let kind = kind_of(file, text).map_err(|problem| vec![problem])?;
+    let at = |path: &str, message: String| {
+        Problem::at(file, text, yaml::locate(text, &yaml::path(path)), message)
+    };
     if kind != S::KIND {
         let message = format!(
             "kind `{}` does not belong here: expected `{}`",
             kind.kind(),
             S::KIND.kind()
         );
-        return Err(Problem::at(file, text, at("kind"), message));
+        return Err(vec![at("kind", message)]);
     }
-    let manifest: Manifest<S> = yaml::read(file, text)?;
+    let manifest: Manifest<S> = yaml::read(file, text).map_err(|problem| vec![problem])?;
+    let mut problems = Vec::new();
     let name = &manifest.metadata.name;
     if !is_object_name(name) {
         let message = format!(
-            "`{name}` cannot name an object: lower-case letters, digits and `-`, at most 63"
+            "`{name}` cannot name an object: lower-case letters, digits and `-`, at most 63, with a letter or digit at both ends"
         );
-        return Err(Problem::at(file, text, at("metadata.name"), message));
-    }
-    if let Some(stem) = stem.filter(|stem| stem != name) {
+        problems.push(at("metadata.name", message));
+    } else if let Some(stem) = stem.filter(|stem| stem != name) {
         let message = format!(
             "the name `{name}` differs from the file's: rename the file to `{name}.yaml`, or the object to `{stem}`"
         );
-        return Err(Problem::at(file, text, at("metadata.name"), message));
+        problems.push(at("metadata.name", message));
     }
-    match manifest.spec.validate().into_iter().next() {
-        Some((path, message)) => Err(Problem::at(
-            file,
-            text,
-            at(&path),
-            format!("{path}: {message}"),
-        )),
-        None => Ok(manifest),
+    for (path, message) in manifest.spec.validate() {
+        problems.push(at(&path, format!("{path}: {message}")));
+    }
+    if problems.is_empty() {
+        Ok(manifest)
+    } else {
+        Err(problems)
     }
 }
 

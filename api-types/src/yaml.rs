@@ -65,12 +65,81 @@ fn problem(file: &str, text: &str, error: &Error) -> Problem {
         Error::SerdeMissingField { field, .. } => (format!("missing field `{field}`"), None),
         other => (bare_message(other), None),
     };
-    match error.location() {
-        Some(at) if at.line() > 0 => {
-            Problem::at(file, text, (at.line(), at.column()), message).suggesting(suggestion)
-        }
-        _ => Problem::whole(file, message).suggesting(suggestion),
+    let place = error
+        .location()
+        .filter(|at| at.line() > 0)
+        .map(|at| (at.line(), at.column()));
+    // The library says where the mapping ended; a person looks where it begins.
+    let place = match error {
+        Error::SerdeMissingField { .. } => place.map(|at| owner_of(text, at)),
+        _ => place,
+    };
+    match place {
+        Some(at) => Problem::at(file, text, at, message).suggesting(suggestion),
+        None => Problem::whole(file, message).suggesting(suggestion),
     }
+}
+
+/// The place of the key whose mapping has a key at `at`; `at` itself where there is no such mapping.
+fn owner_of(text: &str, at: (u64, u64)) -> (u64, u64) {
+    /// A mapping or sequence that is open: the place it is known by, and in a mapping that of the key whose value is next.
+    struct Open {
+        owner: (u64, u64),
+        key: Option<(u64, u64)>,
+        is_mapping: bool,
+    }
+    let mut open: Vec<Open> = Vec::new();
+    let mut found = None;
+    for event in Parser::new_from_str(text) {
+        let Ok((event, span)) = event else {
+            return at;
+        };
+        let place = (span.start.line() as u64, span.start.col() as u64 + 1);
+        let is_mapping = matches!(event, Event::MappingStart(..));
+        if let Some(owner) = found {
+            // A key without a value is itself what lacks the field.
+            let empty =
+                matches!(&event, Event::Scalar(text, ..) if matches!(text.as_ref(), "" | "~"));
+            return if empty { at } else { owner };
+        }
+        match event {
+            Event::MappingEnd | Event::SequenceEnd => {
+                open.pop();
+                continue;
+            }
+            Event::MappingStart(..)
+            | Event::SequenceStart(..)
+            | Event::Scalar(..)
+            | Event::Alias(..) => {}
+            _ => continue,
+        }
+        let opens = is_mapping || matches!(event, Event::SequenceStart(..));
+        let owner = match open.last_mut() {
+            None => (1, 1),
+            Some(Open {
+                is_mapping: false, ..
+            }) => place,
+            Some(mapping) => match mapping.key.take() {
+                Some(key) => key,
+                None if place == at => {
+                    found = Some(mapping.owner);
+                    continue;
+                }
+                None => {
+                    mapping.key = Some(place);
+                    place
+                }
+            },
+        };
+        if opens {
+            open.push(Open {
+                owner,
+                key: None,
+                is_mapping,
+            });
+        }
+    }
+    at
 }
 
 /// The library ends its messages with the place, which a [`Problem`] already says.
@@ -78,10 +147,29 @@ fn bare_message(error: &Error) -> String {
     let text = error.to_string();
     let text = text.lines().next().unwrap_or_default();
     let text = text.strip_prefix("error: ").unwrap_or(text);
-    text.split(" at line ").next().unwrap_or(text).to_owned()
+    let text = text.split(" at line ").next().unwrap_or(text);
+    // What the library says in Rust's words, in a person's.
+    if text.starts_with("cannot deserialize null") {
+        return "there is no value: write one, or leave the field out".to_owned();
+    }
+    match text {
+        "expected string scalar" => return "expected a text here".to_owned(),
+        "expected mapping start" => return "expected fields here, as `name: value`".to_owned(),
+        "expected sequence start" => return "expected a list here, as `- item`".to_owned(),
+        "invalid boolean (strict mode expects true/false)" => {
+            return "expected true or false here".to_owned();
+        }
+        _ => {}
+    }
+    match text.strip_prefix("invalid ") {
+        Some(number) if number.starts_with(['u', 'i']) && number[1..].parse::<u8>().is_ok() => {
+            "not a whole number, or too small or large".to_owned()
+        }
+        _ => text.to_owned(),
+    }
 }
 
-fn did_you_mean(word: &str, known: &[&str]) -> Option<String> {
+pub(crate) fn did_you_mean(word: &str, known: &[&str]) -> Option<String> {
     let lower = word.to_lowercase();
     let nearest = known
         .iter()
@@ -267,6 +355,29 @@ mod tests {
         }
         assert!(read::<BTreeMap<String, Vec<Vec<String>>>>("a.yaml", &bomb).is_err());
         assert!(read::<Sample>("a.yaml", &"x".repeat(LIMIT_BYTES + 1)).is_err());
+    }
+
+    #[test]
+    fn missing_fields_should_be_said_of_the_mapping() {
+        #[derive(serde::Deserialize, Debug)]
+        #[allow(dead_code)]
+        struct Outer {
+            list: Vec<BTreeMap<String, Inner>>,
+        }
+        #[derive(serde::Deserialize, Debug)]
+        #[allow(dead_code)]
+        struct Inner {
+            a: u8,
+            b: u8,
+        }
+        let place = |text: &str| {
+            let problem = read::<Outer>("a.yaml", text).unwrap_err();
+            (problem.line, problem.column)
+        };
+        assert_eq!(place("list:\n  - x:\n      a: 1\n"), (2, 5));
+        assert_eq!(place("list: [{x: {b: 1}}]\n"), (1, 9));
+        assert_eq!(place("list:\n  - {x: {a: 1}, y: {}}\n"), (2, 6));
+        assert_eq!(place("other: 1\nmore: {a: 1}\n"), (1, 1));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod alert;
+pub mod cli;
 pub mod coverage;
 pub mod daemon;
 pub mod deploy;

@@ -184,12 +184,12 @@ impl WarmApps {
             .map_err(ReconcileError::transient)?;
         tracing::info!(kind = "WarmApp", name = %cx.name(), instance = desk.instance.stack(), step = name, "acting");
         let cancel = Cancel::default();
-        let stop = cancel.clone();
+        let switch = cancel.clone();
         let interrupt = cx.interrupt().clone();
         let draining = cx.draining().clone();
         let watcher = tokio::spawn(async move {
             tokio::select! { () = interrupt.cancelled() => {}, () = draining.cancelled() => {} }
-            stop.cancel();
+            switch.cancel();
         });
         let done = desk.act(&recorded, &cancel).await;
         watcher.abort();

@@ -5,3 +5,4 @@ mod asking;
 mod case;
 mod choosing;
 mod idling;
+mod operating;

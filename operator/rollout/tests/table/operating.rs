@@ -1,0 +1,682 @@
+//! In the middle of an operation.
+
+use std::collections::BTreeSet;
+
+use ci_warm_api_types::journal::{
+    Back, BackOperation, Candidate, Cause, Clock, ConfigDigest, Fault, Forward, ForwardOperation,
+    Guard, HistoryEntry, Keep, Operation, OperationId, Quarantined, Remove, Resume, Sealed,
+    SnapshotName, Standing, VolumeName,
+};
+use ci_warm_api_types::outcome::{Outcome, Verb};
+use ci_warm_api_types::warm_app::{DeletionPolicy, RollbackCondition};
+use ci_warm_rollout::{
+    Decision, Dependencies, Deployment, Images, Notice, Preflight, Purged, Request, Restoration,
+    Seal, Seen, Step, Stored, Want, apply,
+};
+
+use crate::case::{Case, at, candidate, case, gate, generation, record, release, version};
+
+fn id() -> OperationId {
+    OperationId::from("20260101T000000Z-0004")
+}
+
+fn volumes() -> BTreeSet<VolumeName> {
+    [VolumeName::from("data")].into()
+}
+
+fn sealed() -> Sealed {
+    Sealed {
+        name: SnapshotName::from("20260101t000000z-0004"),
+        volumes: volumes(),
+    }
+}
+
+fn to() -> Candidate {
+    candidate("1.1.0+1.1", "a")
+}
+
+fn fault(cause: Cause) -> Fault {
+    Fault {
+        cause,
+        message: "it broke".into(),
+    }
+}
+
+fn forward(at: Forward) -> Case {
+    case()
+        .operation(Operation::Forward(ForwardOperation {
+            id: id(),
+            of: generation(7),
+            to: to(),
+            covers: Some(volumes()),
+            at,
+        }))
+        .with(|case| case.standing.checked.as_mut().unwrap().latest = Some(version("1.1.0+1.1")))
+}
+
+fn back_operation(cause: Cause, at: Back) -> BackOperation {
+    BackOperation {
+        id: id(),
+        fault: fault(cause),
+        failed: to(),
+        to: release("1.0.0+1.0", "a"),
+        at,
+    }
+}
+
+fn back(at: Back) -> Case {
+    case().operation(Operation::Back(back_operation(Cause::TasksFailing, at)))
+}
+
+fn keep(at: Keep) -> Case {
+    case().operation(Operation::Keep {
+        id: id(),
+        of: generation(7),
+        why: "drift".into(),
+        at,
+    })
+}
+
+fn proving(guard: Guard, until: i64) -> Case {
+    forward(Forward::Prove {
+        guard,
+        clock: Clock::Until(at(until)),
+    })
+}
+
+fn clock(decision: &Decision) -> Clock {
+    match record(decision).operation.clone().unwrap() {
+        Operation::Forward(ForwardOperation {
+            at: Forward::Prove { clock, .. },
+            ..
+        })
+        | Operation::Back(BackOperation {
+            at: Back::Prove(clock),
+            ..
+        })
+        | Operation::Keep {
+            at: Keep::Prove(clock),
+            ..
+        } => clock,
+        other => panic!("no clock in {other:?}"),
+    }
+}
+
+fn failed(case: &mut Case) {
+    case.observed.failed = Some("no space".into());
+}
+
+fn passes(case: &mut Case) {
+    case.observed.gate = Seen::Is(gate(3, 0));
+}
+
+fn failing() -> Deployment {
+    Deployment::TasksFailing("exit 1".into())
+}
+
+fn converging() -> Deployment {
+    Deployment::Converging {
+        why: "1/2".into(),
+        since: at(-1),
+    }
+}
+
+fn not_ready(case: &mut Case) {
+    case.observed.dependencies = Seen::Is(Dependencies::NotReady("traefik".into()));
+}
+
+fn notice(decision: &Decision) -> Notice {
+    match decision {
+        Decision::Settle { notice, .. } => notice.clone().unwrap(),
+        other => panic!("nobody is told in {other:?}"),
+    }
+}
+
+fn last(standing: &Standing) -> (String, bool, String) {
+    let entry = standing.history.last().unwrap();
+    assert_eq!(entry.operation, id());
+    assert_eq!(entry.at, crate::case::NOW);
+    assert_eq!(standing.result.as_ref(), Some(&entry.result));
+    let line = entry.result.to_string();
+    (line, entry.healthy, entry.message.clone())
+}
+
+#[test]
+fn forward_should_go_from_step_to_step() {
+    let images =
+        |images| forward(Forward::Pull).with(|case| case.observed.images = Seen::Is(images));
+    images(Images::Missing).check("Forward/Pull: act Pull");
+    images(Images::Present).check("Forward/Freeze: act Freeze");
+    let stored =
+        |stored| forward(Forward::Freeze).with(|case| case.observed.stored = Seen::Is(stored));
+    stored(Stored::Missing).check("Forward/Freeze: act Freeze");
+    let touching = stored(Stored::Whole).check("Forward/Deploy: wait Progressing +0");
+    assert_eq!(record(&touching).data_of, Some(version("1.1.0+1.1")));
+    let covered = stored(Stored::Whole).with(|case| {
+        case.observed.preflight = Seen::Is(Preflight::Clear {
+            covers: Some(volumes()),
+        });
+    });
+    covered.check("Forward/Undeploy: act Undeploy");
+    let undeploying = || forward(Forward::Undeploy);
+    undeploying().check("Forward/Undeploy: act Undeploy");
+    let drains = Deployment::Draining("1 task".into());
+    undeploying()
+        .deployment(drains)
+        .check("Forward/Undeploy: wait Progressing +5");
+    let sealing = undeploying()
+        .deployment(Deployment::Absent)
+        .check("Forward/Seal: act Seal");
+    let seal = Step::Seal {
+        name: SnapshotName::from("20260101t000000z-0004"),
+        volumes: volumes(),
+    };
+    assert!(matches!(sealing, Decision::Act { step, .. } if step == seal));
+    let seal = |seal| {
+        forward(Forward::Seal)
+            .deployment(Deployment::Absent)
+            .with(|case| case.observed.seal = Seen::Is(seal))
+    };
+    seal(Seal::Absent).check("Forward/Seal: act Seal");
+    let deploying = seal(Seal::Whole(sealed())).check("Forward/Deploy: act Deploy");
+    assert_eq!(record(&deploying).data_of, Some(version("1.1.0+1.1")));
+    let deployed =
+        forward(Forward::Deploy(Guard::NoData)).check("Forward/Prove: wait Progressing +0");
+    assert_eq!(clock(&deployed), Clock::Until(at(600)));
+}
+
+#[test]
+fn release_that_passes_should_become_last_good() {
+    let passing = proving(Guard::NoData, 100).with(passes).with(|case| {
+        let failed = |text: &str| Quarantined {
+            version: version(text),
+            digest: ConfigDigest("a".into()),
+            cause: Cause::TasksFailing,
+        };
+        let standing = &mut case.standing;
+        standing.quarantine = vec![failed("1.1.0+1.1"), failed("1.2.0+1.2")];
+        standing.approved = [version("1.1.0+1.1"), version("1.2.0+1.2")].into();
+        standing.alerted = ["refused-x".to_owned(), "held-major-x".to_owned()].into();
+        standing.unhealthy_since = Some(at(-9));
+    });
+    let decision = passing.check("idle: upgraded:1.0.0+1.0->1.1.0+1.1, tells nobody +0");
+    let standing = record(&decision);
+    let good = standing.last_good.clone().unwrap();
+    assert_eq!((good.of, good.passed.at), (to(), at(-1)));
+    assert_eq!(good.passed.probes.get(), 3);
+    assert_eq!(standing.quarantine.len(), 1);
+    assert_eq!(standing.approved, [version("1.2.0+1.2")].into());
+    assert_eq!(standing.alerted, ["held-major-x".to_owned()].into());
+    assert_eq!(standing.unhealthy_since, None);
+    assert!(last(standing).1);
+    let first = passing.clone().with(|case| case.standing.last_good = None);
+    first.check("idle: deployed:1.1.0+1.1, tells nobody +0");
+    let reconfigured = passing.with(|case| {
+        let good = case.standing.last_good.as_mut().unwrap();
+        good.of = candidate("1.1.0+1.1", "0123456789");
+    });
+    reconfigured.check("idle: upgraded:1.1.0+1.1#01234567->1.1.0+1.1#a, tells nobody +0");
+    let few = |case: &mut Case| case.observed.gate = Seen::Is(gate(2, 0));
+    proving(Guard::NoData, 100)
+        .with(few)
+        .check("Forward/Prove: wait Progressing +5");
+}
+
+#[test]
+fn release_that_fails_should_lead_back_where_the_spec_says_so() {
+    let guarded = |until| proving(Guard::Sealed(sealed()), until);
+    guarded(1)
+        .deployment(converging())
+        .check("Forward/Prove: wait Progressing +5");
+    guarded(0)
+        .deployment(converging())
+        .check("Back/Undeploy: act Undeploy");
+    guarded(0).check("Back/Undeploy: act Undeploy");
+    guarded(0)
+        .deployment(Deployment::Absent)
+        .check("Back/Undeploy: act Undeploy");
+    guarded(1)
+        .deployment(failing())
+        .check("Back/Undeploy: act Undeploy");
+    let given_up = || Deployment::GivenUp("paused".into());
+    guarded(1)
+        .deployment(given_up())
+        .check("Back/Undeploy: act Undeploy");
+    guarded(1)
+        .deployment(Deployment::Absent)
+        .check("Forward/Prove: act Deploy");
+    proving(Guard::NoData, 1)
+        .deployment(failing())
+        .check("Back/Deploy: wait Progressing +0");
+    let first = proving(Guard::NoData, 1).with(|case| case.standing.last_good = None);
+    first.deployment(failing()).check("Abandon: act Undeploy");
+
+    let without = |condition, until| {
+        guarded(until).with(|case: &mut Case| {
+            case.intent.rollback.on.remove(&condition);
+        })
+    };
+    let kept = "Stuck: deploy-failed:1.1.0+1.1, tells deploy-failed +0";
+    let waits = "Forward/Prove: wait Progressing +5";
+    without(RollbackCondition::HealthGateFailed, 0).check(kept);
+    without(RollbackCondition::TasksFailing, 1)
+        .deployment(failing())
+        .check(waits);
+    without(RollbackCondition::TasksFailing, 0)
+        .deployment(failing())
+        .check(kept);
+    without(RollbackCondition::DeployFailed, 1)
+        .deployment(given_up())
+        .check(waits);
+    without(RollbackCondition::DeployFailed, 0)
+        .deployment(given_up())
+        .check(kept);
+    without(RollbackCondition::DeployFailed, 0)
+        .deployment(converging())
+        .check(kept);
+    without(RollbackCondition::DeployFailed, 1)
+        .with(failed)
+        .check(kept);
+    without(RollbackCondition::TasksFailing, 0).check("Back/Undeploy: act Undeploy");
+}
+
+#[test]
+fn release_that_nobody_wants_undone_should_be_kept_and_told() {
+    let decision = proving(Guard::Sealed(sealed()), 0)
+        .with(|case| case.intent.rollback.on.clear())
+        .decide();
+    let told = notice(&decision);
+    assert_eq!(told.identity, "20260101T000000Z-0004-deploy-failed");
+    assert_eq!(told.attempted, Some(version("1.1.0+1.1")));
+    assert_eq!(told.last_good, Some(version("1.0.0+1.0")));
+    assert_eq!(told.version, Some(version("1.0.0+1.0")));
+    assert_eq!(told.latest, Some(version("1.1.0+1.1")));
+    assert_eq!((told.recovered, told.operation), (Some(false), Some(id())));
+    let (line, healthy, message) = last(record(&decision));
+    assert_eq!((line.as_str(), healthy), ("deploy-failed:1.1.0+1.1", false));
+    assert_eq!(
+        message,
+        "HealthGateFailed: 502; rollback.on does not name it"
+    );
+    assert_eq!(told.message, message);
+
+    let stuck = case().with(|case| case.standing = record(&decision).clone());
+    stuck.check("Stuck: wait HealthGateFailed +30");
+    let retried = apply(&stuck.standing, &Request::Retry);
+    let Some(Operation::Forward(op)) = retried.operation else {
+        panic!("not taken up: {retried:?}");
+    };
+    assert_eq!((op.id, op.of, op.to), (id(), generation(7), to()));
+    assert_eq!(op.at, Forward::Deploy(Guard::Sealed(sealed())));
+}
+
+#[test]
+fn deadline_should_not_run_while_it_would_be_unfair() {
+    let away = |case: &mut Case| case.observed.deployment = Seen::Unknown("no engine".into());
+    let unprobed = |case: &mut Case| case.observed.gate = Seen::Unknown("no probe".into());
+    let starts: [fn() -> Case; 3] = [
+        || proving(Guard::NoData, 100),
+        || back(Back::Prove(Clock::Until(at(100)))),
+        || keep(Keep::Prove(Clock::Until(at(100)))),
+    ];
+    for start in starts {
+        let phase = start().standing.operation.unwrap().phase();
+        let waits = |reason: &str| format!("{phase}: wait {reason} +5");
+        let paused = Clock::PausedWithMs(100_000);
+        let decision = start().with(not_ready).check(&waits("DependencyNotReady"));
+        assert_eq!(clock(&decision), paused);
+        let decision = start().with(away).check(&waits("EngineUnreachable"));
+        assert_eq!(clock(&decision), paused);
+        let decision = start().with(unprobed).check(&waits("Progressing"));
+        assert_eq!(clock(&decision), paused);
+        let stood = start().with(|case| case.standing = record(&decision).clone());
+        assert_eq!(clock(&stood.decide()), Clock::Until(at(100)));
+    }
+}
+
+#[test]
+fn new_spec_should_take_effect_at_a_safe_point() {
+    let changed = |at| forward(at).with(|case| case.intent.generation = generation(8));
+    let superseded = "idle: superseded:1.0.0+1.0->1.1.0+1.1, tells nobody +0";
+    changed(Forward::Pull).check(superseded);
+    let decision = changed(Forward::Freeze).check(superseded);
+    assert_eq!(last(record(&decision)).2, "the spec changed");
+    changed(Forward::Undeploy).check("Back/Deploy: wait Progressing +0");
+    changed(Forward::Seal).check("Back/Deploy: wait Progressing +0");
+    changed(Forward::Deploy(Guard::NoData)).check("Back/Deploy: wait Progressing +0");
+    changed(Forward::Deploy(Guard::Sealed(sealed()))).check("Back/Undeploy: act Undeploy");
+    let first = |at| changed(at).with(|case| case.standing.last_good = None);
+    first(Forward::Undeploy).check("idle: superseded:none->1.1.0+1.1, tells nobody +0");
+    first(Forward::Seal).check("idle: superseded:none->1.1.0+1.1, tells nobody +0");
+    first(Forward::Deploy(Guard::NoData)).check("Abandon: act Undeploy");
+    keep(Keep::Submit { nonce: None })
+        .with(|case| case.intent.generation = generation(8))
+        .check("idle: wait Progressing +0");
+    keep(Keep::Submit { nonce: None })
+        .with(|case| case.standing.last_good = None)
+        .check("idle: wait Progressing +0");
+}
+
+#[test]
+fn step_that_cannot_work_should_end_what_it_was_for() {
+    let failing = |at| forward(at).with(failed);
+    let decision =
+        failing(Forward::Pull).check("idle: refused:1.0.0+1.0->1.1.0+1.1, tells refused +0");
+    let refused = record(&decision).checked.clone().unwrap().refused.unwrap();
+    assert_eq!(refused.reason, "ImagePullFailed");
+    assert_eq!(refused.message, "no space");
+    assert_eq!(notice(&decision).message, "ImagePullFailed: no space");
+    let decision = failing(Forward::Freeze).decide();
+    assert_eq!(
+        notice(&decision).identity,
+        "app-uid-refused-1.1.0+1.1-a-ReleaseNotStored"
+    );
+    failing(Forward::Seal).check("Back/Deploy: wait Progressing +0");
+    failing(Forward::Deploy(Guard::NoData)).check("Back/Deploy: wait Progressing +0");
+    proving(Guard::NoData, 9)
+        .with(failed)
+        .check("Back/Deploy: wait Progressing +0");
+    let preflight = forward(Forward::Freeze).with(|case| {
+        case.observed.stored = Seen::Is(Stored::Whole);
+        case.observed.preflight = Seen::Is(Preflight::Refused {
+            reason: "DataNotCovered".into(),
+            message: "volume x".into(),
+        });
+    });
+    preflight.check("idle: refused:1.0.0+1.0->1.1.0+1.1, tells refused +0");
+    let cause = |case: Case| match record(&case.decide()).operation.clone() {
+        Some(Operation::Stuck { fault, .. }) => fault.cause,
+        other => panic!("not stuck: {other:?}"),
+    };
+    assert_eq!(
+        cause(back(Back::Restore(sealed())).with(failed)),
+        Cause::RestoreFailed
+    );
+    assert_eq!(
+        cause(back(Back::Undeploy(sealed())).with(failed)),
+        Cause::RestoreFailed
+    );
+    assert_eq!(cause(back(Back::Deploy).with(failed)), Cause::DeployFailed);
+}
+
+#[test]
+fn undoing_should_go_from_step_to_step() {
+    back(Back::Undeploy(sealed())).check("Back/Undeploy: act Undeploy");
+    let gone = |at| back(at).deployment(Deployment::Absent);
+    gone(Back::Undeploy(sealed())).check("Back/Restore: act Restore");
+    back(Back::Restore(sealed())).check("Back/Undeploy: act Undeploy");
+    let restored = |restoration| {
+        gone(Back::Restore(sealed()))
+            .with(|case| case.observed.restoration = Seen::Is(restoration))
+            .with(|case| case.standing.data_of = Some(version("1.1.0+1.1")))
+    };
+    restored(Restoration::Pending).check("Back/Restore: act Restore");
+    let decision = restored(Restoration::Done).check("Back/Deploy: act Submit");
+    assert_eq!(record(&decision).data_of, Some(version("1.0.0+1.0")));
+    gone(Back::Deploy).check("Back/Deploy: act Submit");
+    let drains = || Deployment::Draining("1 task".into());
+    back(Back::Deploy)
+        .deployment(drains())
+        .check("Back/Deploy: wait Progressing +5");
+    let decision = back(Back::Deploy).check("Back/Prove: wait Progressing +0");
+    assert_eq!(clock(&decision), Clock::Until(at(600)));
+    let prove = |until| back(Back::Prove(Clock::Until(at(until))));
+    prove(1)
+        .deployment(Deployment::Absent)
+        .check("Back/Prove: act Submit");
+    prove(1)
+        .deployment(failing())
+        .check("Back/Prove: wait Progressing +5");
+    let stuck = "Stuck: rollback-failed:1.1.0+1.1->1.0.0+1.0, tells rollback-failed +0";
+    prove(0).deployment(failing()).check(stuck);
+    prove(0).deployment(Deployment::Absent).check(stuck);
+    prove(0).check(stuck);
+}
+
+#[test]
+fn undoing_that_works_should_blame_and_tell() {
+    let decision = back(Back::Prove(Clock::Until(at(9))))
+        .with(passes)
+        .with(|case| case.standing.unhealthy_since = Some(at(-9)))
+        .check("idle: rolled-back:1.1.0+1.1->1.0.0+1.0, tells rolled-back +0");
+    let standing = record(&decision);
+    assert!(standing.is_quarantined(&to()));
+    assert_eq!(standing.quarantine[0].cause, Cause::TasksFailing);
+    assert_eq!(standing.unhealthy_since, None);
+    assert_eq!(standing.last_good.as_ref().unwrap().passed.at, at(-1));
+    let (_, healthy, message) = last(standing);
+    assert_eq!(
+        (healthy, message.as_str()),
+        (true, "TasksFailing: it broke")
+    );
+    let told = notice(&decision);
+    assert_eq!(told.identity, "20260101T000000Z-0004-rolled-back");
+    assert_eq!(
+        (told.recovered, told.attempted),
+        (Some(true), Some(version("1.1.0+1.1")))
+    );
+    let superseded = back_operation(Cause::Superseded, Back::Prove(Clock::Until(at(9))));
+    let decision = case()
+        .operation(Operation::Back(superseded))
+        .with(passes)
+        .check("idle: superseded:1.0.0+1.0->1.1.0+1.1, tells nobody +0");
+    assert!(record(&decision).quarantine.is_empty());
+}
+
+#[test]
+fn undoing_that_fails_should_stand_still_for_a_person() {
+    let decision = back(Back::Prove(Clock::Until(at(0)))).decide();
+    let standing = record(&decision).clone();
+    assert!(standing.is_quarantined(&to()));
+    let (_, healthy, message) = last(&standing);
+    assert!(!healthy);
+    assert_eq!(
+        message,
+        "TasksFailing: it broke; going back failed: HealthGateFailed: 502"
+    );
+    assert_eq!(notice(&decision).recovered, Some(false));
+    let stuck = case().with(|case| case.standing = standing.clone());
+    stuck.check("Stuck: wait RollbackFailed +30");
+    let retried = apply(&standing, &Request::Retry);
+    let expected = back_operation(Cause::TasksFailing, Back::Deploy);
+    assert_eq!(retried.operation, Some(Operation::Back(expected)));
+    let superseded = back_operation(Cause::Superseded, Back::Restore(sealed()));
+    let decision = case()
+        .operation(Operation::Back(superseded))
+        .with(failed)
+        .decide();
+    assert!(record(&decision).quarantine.is_empty());
+    let retried = apply(record(&decision), &Request::Retry);
+    assert_eq!(retried.operation.unwrap().phase(), "Back/Restore");
+}
+
+#[test]
+fn first_deploy_that_failed_should_be_given_up() {
+    let abandon = |cause| {
+        case()
+            .with(|case| case.standing.last_good = None)
+            .operation(Operation::Abandon {
+                id: id(),
+                fault: fault(cause),
+                failed: to(),
+            })
+    };
+    abandon(Cause::DeployFailed).check("Abandon: act Undeploy");
+    let gone = |cause| abandon(cause).deployment(Deployment::Absent);
+    let decision =
+        gone(Cause::DeployFailed).check("idle: deploy-failed:1.1.0+1.1, tells deploy-failed +0");
+    assert!(record(&decision).is_quarantined(&to()));
+    assert_eq!(last(record(&decision)).2, "DeployFailed: it broke");
+    let told = notice(&decision);
+    assert_eq!(
+        (told.recovered, told.attempted),
+        (Some(false), Some(version("1.1.0+1.1")))
+    );
+    let decision =
+        gone(Cause::Superseded).check("idle: superseded:none->1.1.0+1.1, tells nobody +0");
+    assert!(record(&decision).quarantine.is_empty());
+}
+
+#[test]
+fn keeping_alive_should_end_well_or_be_told_once() {
+    let submit = |nonce| keep(Keep::Submit { nonce });
+    submit(None)
+        .deployment(Deployment::Absent)
+        .check("Keep/Submit: act Submit");
+    submit(Some(9))
+        .deployment(Deployment::Absent)
+        .check("Keep/Submit: act Submit 9");
+    let drains = Deployment::Draining("1 task".into());
+    submit(None)
+        .deployment(drains)
+        .check("Keep/Submit: wait Progressing +5");
+    assert_eq!(
+        clock(&submit(None).check("Keep/Prove: wait Progressing +0")),
+        Clock::Until(at(600))
+    );
+    let prove = |until| keep(Keep::Prove(Clock::Until(at(until))));
+    prove(1)
+        .deployment(Deployment::Absent)
+        .check("Keep/Prove: act Submit");
+    prove(1)
+        .deployment(converging())
+        .check("Keep/Prove: wait Progressing +5");
+    let decision = prove(1)
+        .with(passes)
+        .with(|case| case.standing.unhealthy_since = Some(at(-9)))
+        .check("idle: redeployed:1.0.0+1.0, tells nobody +0");
+    assert_eq!(
+        record(&decision).last_good.as_ref().unwrap().passed.at,
+        at(-1)
+    );
+    assert_eq!(record(&decision).unhealthy_since, None);
+    assert_eq!(
+        last(record(&decision)),
+        ("redeployed:1.0.0+1.0".into(), true, "drift".into())
+    );
+    let told = "idle: unhealthy-on-latest:1.0.0+1.0, tells unhealthy-on-latest +0";
+    prove(0).deployment(Deployment::Absent).check(told);
+    prove(0).check(told);
+    submit(None).with(failed).check(told);
+    let decision = prove(1).deployment(failing()).check(told);
+    let first = record(&decision).clone();
+    assert_eq!(first.unhealthy_since, Some(crate::case::NOW));
+    assert!(!last(&first).1);
+    assert_eq!(
+        notice(&decision).message,
+        "drift; submitted again, and still: exit 1"
+    );
+    assert_eq!(
+        (notice(&decision).recovered, notice(&decision).attempted),
+        (Some(false), None)
+    );
+    let again = submit(None).with(failed).with(|case| {
+        case.standing.history.clone_from(&first.history);
+        case.standing.history[0].at = at(-700);
+        case.standing.unhealthy_since = Some(at(-700));
+    });
+    let decision = again.check("idle: unhealthy-on-latest:1.0.0+1.0, tells nobody +0");
+    assert_eq!(record(&decision).unhealthy_since, Some(at(-700)));
+    assert_eq!(record(&decision).history.len(), 1);
+    assert_eq!(record(&decision).history[0].at, crate::case::NOW);
+    // Another line is not written over.
+    let other = again.with(|case| {
+        case.standing.history[0].result = Outcome::of(Verb::Redeployed, "1.0.0+1.0");
+    });
+    assert_eq!(record(&other.decide()).history.len(), 2);
+}
+
+#[test]
+fn history_should_be_bounded() {
+    let old = |number: usize| HistoryEntry {
+        at: at(-1),
+        operation: OperationId(number.to_string()),
+        result: Outcome::of(Verb::Redeployed, "1.0.0+1.0"),
+        healthy: true,
+        message: String::new(),
+    };
+    let full = keep(Keep::Prove(Clock::Until(at(9))))
+        .with(passes)
+        .with(|case| {
+            case.standing.history = (0..Standing::HISTORY).map(old).collect();
+        });
+    let decision = full.decide();
+    let history = &record(&decision).history;
+    assert_eq!(history.len(), Standing::HISTORY);
+    assert_eq!(history[0].operation, OperationId::from("1"));
+    assert_eq!(history.last().unwrap().operation, id());
+}
+
+#[test]
+fn removal_should_go_as_far_as_it_was_asked() {
+    let removing = |at, want| {
+        case()
+            .operation(Operation::Remove { id: id(), at })
+            .with(|case| case.intent.want = want)
+    };
+    let gone = Want::Gone;
+    removing(Remove::Undeploy, gone(DeletionPolicy::Undeploy))
+        .check("Remove/Undeploy: act Undeploy");
+    let absent = |at, want| removing(at, want).deployment(Deployment::Absent);
+    let decision = absent(Remove::Undeploy, gone(DeletionPolicy::Undeploy))
+        .check("idle: removed, tells nobody +0");
+    assert_eq!(record(&decision).last_good, case().standing.last_good);
+    assert_eq!(record(&decision).checked, None);
+    absent(Remove::Undeploy, gone(DeletionPolicy::Purge)).check("Remove/Purge: act Purge");
+    removing(Remove::Undeploy, gone(DeletionPolicy::Orphan))
+        .check("idle: removed, tells nobody +0");
+    removing(Remove::Undeploy, Want::Run).check("idle: wait Progressing +0");
+    let purged = |purged, want| {
+        removing(Remove::Purge, want).with(|case| case.observed.purged = Seen::Is(purged))
+    };
+    purged(Purged::Remains, gone(DeletionPolicy::Purge)).check("Remove/Purge: act Purge");
+    purged(Purged::Remains, Want::Run).check("Remove/Purge: act Purge");
+    let forgotten = Standing {
+        operations: 4,
+        ..Standing::default()
+    };
+    let decision =
+        purged(Purged::Clean, gone(DeletionPolicy::Purge)).check("idle: removed, tells nobody +0");
+    assert_eq!(*record(&decision), forgotten);
+    let decision = purged(Purged::Clean, Want::Run).check("idle: wait Progressing +0");
+    assert_eq!(*record(&decision), forgotten);
+}
+
+#[test]
+fn what_is_stuck_should_stay_so_when_its_object_goes() {
+    let stuck = |want| {
+        case()
+            .operation(Operation::Stuck {
+                fault: fault(Cause::RestoreFailed),
+                resume: Resume::Back(back_operation(Cause::TasksFailing, Back::Restore(sealed()))),
+            })
+            .with(|case| case.intent.want = want)
+    };
+    stuck(Want::Run).check("Stuck: wait RollbackFailed +30");
+    stuck(Want::Suspended).check("Stuck: wait RollbackFailed +30");
+    stuck(Want::Gone(DeletionPolicy::Orphan)).check("Stuck: removed, tells nobody +0");
+    let undeploy = Want::Gone(DeletionPolicy::Undeploy);
+    stuck(undeploy).check("Stuck: act Undeploy");
+    stuck(undeploy)
+        .deployment(Deployment::Absent)
+        .check("Stuck: removed, tells nobody +0");
+    stuck(Want::Gone(DeletionPolicy::Purge))
+        .deployment(Deployment::Absent)
+        .check("Remove/Purge: act Purge");
+}
+
+#[test]
+fn deletion_should_not_wait_for_last_good_to_prove_itself() {
+    let deleted = |at, policy| {
+        back(at)
+            .with(not_ready)
+            .with(|case| case.intent.want = Want::Gone(policy))
+    };
+    let decision =
+        deleted(Back::Deploy, DeletionPolicy::Undeploy).check("Remove/Undeploy: act Undeploy");
+    assert!(record(&decision).is_quarantined(&to()));
+    let prove = || Back::Prove(Clock::Until(at(9)));
+    deleted(prove(), DeletionPolicy::Purge).check("Remove/Undeploy: act Undeploy");
+    deleted(prove(), DeletionPolicy::Orphan).check("Back/Prove: wait DependencyNotReady +5");
+    deleted(Back::Restore(sealed()), DeletionPolicy::Undeploy).check("Back/Undeploy: act Undeploy");
+}

@@ -202,6 +202,28 @@ impl Desk<'_> {
         })
     }
 
+    /// The notes of the versions after one, up to and with another: what a person reads before approving. Nothing when there are
+    /// none, or they cannot be read now.
+    pub(super) async fn notes_between(
+        &self,
+        after: Option<&Version>,
+        to: &Version,
+    ) -> Option<String> {
+        let (_, mirror) = self.mirror().ok()?;
+        let versions = mirror.versions().await.ok()?.versions;
+        let mut text = String::new();
+        for tagged in versions {
+            if tagged.version > *to || after.is_some_and(|after| tagged.version <= *after) {
+                continue;
+            }
+            let tree = mirror.tree(&tagged.commit).await.ok()?;
+            for note in notes_of(&tagged.version, &[&tree]).await.ok()? {
+                text.push_str(&format!("{}:\n{}\n", note.version, note.text.trim_end()));
+            }
+        }
+        (!text.is_empty()).then_some(text)
+    }
+
     async fn rendering(&mut self, version: &Version) -> Seen<Rendering> {
         match self.rendered(version, None).await {
             Ok(frozen) => Seen::Is(Rendering::Candidate(frozen.candidate)),

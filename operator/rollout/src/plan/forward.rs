@@ -341,11 +341,16 @@ impl Turn<'_> {
 
     fn settle_superseded(&self, id: &OperationId, to: &Candidate) -> Decision {
         let result = moved(Verb::Superseded, self.last_good().map(|good| &good.of), to);
+        // What ran goes on running.
+        let healthy = match self.last_good() {
+            Some(_) if self.standing.unhealthy_since.is_none() => Healthy::Yes,
+            _ => Healthy::No,
+        };
         let record = self.ended(
             self.standing.clone(),
             id,
             &result,
-            Healthy::No,
+            healthy,
             "the spec changed",
         );
         self.settle(record, result, None)

@@ -349,14 +349,19 @@ fn new_spec_should_take_effect_at_a_safe_point() {
     let superseded = "idle: superseded:1.0.0+1.0->1.1.0+1.1, tells nobody +0";
     changed(Forward::Pull).check(superseded);
     let decision = changed(Forward::Freeze).check(superseded);
-    assert_eq!(last(record(&decision)).2, "the spec changed");
+    let (_, healthy, message) = last(record(&decision));
+    assert_eq!((healthy, message.as_str()), (true, "the spec changed"));
+    let ill = |case: &mut Case| case.standing.unhealthy_since = Some(at(-9));
+    let decision = changed(Forward::Pull).with(ill).decide();
+    assert!(!last(record(&decision)).1);
     changed(Forward::Undeploy).check("Back/Deploy: wait Progressing +0");
     changed(Forward::Seal).check("Back/Deploy: wait Progressing +0");
     changed(Forward::Deploy(Guard::NoData)).check("Back/Deploy: wait Progressing +0");
     changed(Forward::Deploy(Guard::Sealed(sealed()))).check("Back/Undeploy: act Undeploy");
     let first = |at| changed(at).with(|case| case.standing.last_good = None);
     first(Forward::Undeploy).check("idle: superseded:none->1.1.0+1.1, tells nobody +0");
-    first(Forward::Seal).check("idle: superseded:none->1.1.0+1.1, tells nobody +0");
+    let decision = first(Forward::Seal).check("idle: superseded:none->1.1.0+1.1, tells nobody +0");
+    assert!(!last(record(&decision)).1);
     first(Forward::Deploy(Guard::NoData)).check("Abandon: act Undeploy");
     keep(Keep::Submit { nonce: None })
         .with(|case| case.intent.generation = generation(8))

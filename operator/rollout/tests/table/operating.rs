@@ -214,6 +214,7 @@ fn release_that_passes_should_become_last_good() {
     assert_eq!((good.of, good.passed.at), (to(), at(-1)));
     assert_eq!(good.passed.probes.get(), 3);
     assert_eq!(standing.quarantine.len(), 1);
+    assert_eq!(standing.quarantine[0].version, version("1.2.0+1.2"));
     assert_eq!(standing.approved, [version("1.2.0+1.2")].into());
     assert_eq!(standing.alerted, ["held-major-x".to_owned()].into());
     assert_eq!(standing.unhealthy_since, None);

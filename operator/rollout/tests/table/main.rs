@@ -4,5 +4,6 @@
 mod asking;
 mod case;
 mod choosing;
+mod ending;
 mod idling;
 mod operating;

@@ -1,48 +1,46 @@
-//! In the middle of an operation.
+//! In the middle of an operation that moves forward.
 
 use std::collections::BTreeSet;
 
 use ci_warm_api_types::journal::{
     Back, BackOperation, Candidate, Cause, Clock, ConfigDigest, Fault, Forward, ForwardOperation,
-    Guard, HistoryEntry, Keep, Operation, OperationId, Quarantined, Remove, Resume, Sealed,
-    SnapshotName, Standing, VolumeName,
+    Guard, Keep, Operation, OperationId, Quarantined, Sealed, SnapshotName, Standing, VolumeName,
 };
-use ci_warm_api_types::outcome::{Outcome, Verb};
-use ci_warm_api_types::warm_app::{DeletionPolicy, RollbackCondition};
+use ci_warm_api_types::warm_app::RollbackCondition;
 use ci_warm_rollout::{
-    Decision, Dependencies, Deployment, Images, Notice, Preflight, Purged, Request, Restoration,
-    Seal, Seen, Step, Stored, Want, apply,
+    Decision, Dependencies, Deployment, Images, Notice, Preflight, Request, Seal, Seen, Step,
+    Stored, apply,
 };
 
 use crate::case::{Case, at, candidate, case, gate, generation, record, release, version};
 
-fn id() -> OperationId {
+pub fn id() -> OperationId {
     OperationId::from("20260101T000000Z-0004")
 }
 
-fn volumes() -> BTreeSet<VolumeName> {
+pub fn volumes() -> BTreeSet<VolumeName> {
     [VolumeName::from("data")].into()
 }
 
-fn sealed() -> Sealed {
+pub fn sealed() -> Sealed {
     Sealed {
         name: SnapshotName::from("20260101t000000z-0004"),
         volumes: volumes(),
     }
 }
 
-fn to() -> Candidate {
+pub fn to() -> Candidate {
     candidate("1.1.0+1.1", "a")
 }
 
-fn fault(cause: Cause) -> Fault {
+pub fn fault(cause: Cause) -> Fault {
     Fault {
         cause,
         message: "it broke".into(),
     }
 }
 
-fn forward(at: Forward) -> Case {
+pub fn forward(at: Forward) -> Case {
     case()
         .operation(Operation::Forward(ForwardOperation {
             id: id(),
@@ -54,7 +52,7 @@ fn forward(at: Forward) -> Case {
         .with(|case| case.standing.checked.as_mut().unwrap().latest = Some(version("1.1.0+1.1")))
 }
 
-fn back_operation(cause: Cause, at: Back) -> BackOperation {
+pub fn back_operation(cause: Cause, at: Back) -> BackOperation {
     BackOperation {
         id: id(),
         fault: fault(cause),
@@ -64,11 +62,11 @@ fn back_operation(cause: Cause, at: Back) -> BackOperation {
     }
 }
 
-fn back(at: Back) -> Case {
+pub fn back(at: Back) -> Case {
     case().operation(Operation::Back(back_operation(Cause::TasksFailing, at)))
 }
 
-fn keep(at: Keep) -> Case {
+pub fn keep(at: Keep) -> Case {
     case().operation(Operation::Keep {
         id: id(),
         of: generation(7),
@@ -77,14 +75,14 @@ fn keep(at: Keep) -> Case {
     })
 }
 
-fn proving(guard: Guard, until: i64) -> Case {
+pub fn proving(guard: Guard, until: i64) -> Case {
     forward(Forward::Prove {
         guard,
         clock: Clock::Until(at(until)),
     })
 }
 
-fn clock(decision: &Decision) -> Clock {
+pub fn clock(decision: &Decision) -> Clock {
     match record(decision).operation.clone().unwrap() {
         Operation::Forward(ForwardOperation {
             at: Forward::Prove { clock, .. },
@@ -102,37 +100,37 @@ fn clock(decision: &Decision) -> Clock {
     }
 }
 
-fn failed(case: &mut Case) {
+pub fn failed(case: &mut Case) {
     case.observed.failed = Some("no space".into());
 }
 
-fn passes(case: &mut Case) {
+pub fn passes(case: &mut Case) {
     case.observed.gate = Seen::Is(gate(3, 0));
 }
 
-fn failing() -> Deployment {
+pub fn failing() -> Deployment {
     Deployment::TasksFailing("exit 1".into())
 }
 
-fn converging() -> Deployment {
+pub fn converging() -> Deployment {
     Deployment::Converging {
         why: "1/2".into(),
         since: at(-1),
     }
 }
 
-fn not_ready(case: &mut Case) {
+pub fn not_ready(case: &mut Case) {
     case.observed.dependencies = Seen::Is(Dependencies::NotReady("traefik".into()));
 }
 
-fn notice(decision: &Decision) -> Notice {
+pub fn notice(decision: &Decision) -> Notice {
     match decision {
         Decision::Settle { notice, .. } => notice.clone().unwrap(),
         other => panic!("nobody is told in {other:?}"),
     }
 }
 
-fn last(standing: &Standing) -> (String, bool, String) {
+pub fn last(standing: &Standing) -> (String, bool, String) {
     let entry = standing.history.last().unwrap();
     assert_eq!(entry.operation, id());
     assert_eq!(entry.at, crate::case::NOW);
@@ -157,7 +155,16 @@ fn forward_should_go_from_step_to_step() {
             covers: Some(volumes()),
         });
     });
-    covered.check("Forward/Undeploy: act Undeploy");
+    let covered = covered.with(|case| {
+        if let Some(Operation::Forward(op)) = &mut case.standing.operation {
+            op.covers = None;
+        }
+    });
+    let decision = covered.check("Forward/Undeploy: act Undeploy");
+    let Some(Operation::Forward(op)) = &record(&decision).operation else {
+        panic!("no operation");
+    };
+    assert_eq!(op.covers, Some(volumes()));
     let undeploying = || forward(Forward::Undeploy);
     undeploying().check("Forward/Undeploy: act Undeploy");
     let drains = Deployment::Draining("1 task".into());
@@ -178,6 +185,8 @@ fn forward_should_go_from_step_to_step() {
             .with(|case| case.observed.seal = Seen::Is(seal))
     };
     seal(Seal::Absent).check("Forward/Seal: act Seal");
+    // Somebody started it again.
+    forward(Forward::Seal).check("Forward/Undeploy: act Undeploy");
     let deploying = seal(Seal::Whole(sealed())).check("Forward/Deploy: act Deploy");
     assert_eq!(record(&deploying).data_of, Some(version("1.1.0+1.1")));
     let deployed =
@@ -205,6 +214,7 @@ fn release_that_passes_should_become_last_good() {
     assert_eq!((good.of, good.passed.at), (to(), at(-1)));
     assert_eq!(good.passed.probes.get(), 3);
     assert_eq!(standing.quarantine.len(), 1);
+    assert_eq!(standing.quarantine[0].version, version("1.2.0+1.2"));
     assert_eq!(standing.approved, [version("1.2.0+1.2")].into());
     assert_eq!(standing.alerted, ["held-major-x".to_owned()].into());
     assert_eq!(standing.unhealthy_since, None);
@@ -340,14 +350,19 @@ fn new_spec_should_take_effect_at_a_safe_point() {
     let superseded = "idle: superseded:1.0.0+1.0->1.1.0+1.1, tells nobody +0";
     changed(Forward::Pull).check(superseded);
     let decision = changed(Forward::Freeze).check(superseded);
-    assert_eq!(last(record(&decision)).2, "the spec changed");
+    let (_, healthy, message) = last(record(&decision));
+    assert_eq!((healthy, message.as_str()), (true, "the spec changed"));
+    let ill = |case: &mut Case| case.standing.unhealthy_since = Some(at(-9));
+    let decision = changed(Forward::Pull).with(ill).decide();
+    assert!(!last(record(&decision)).1);
     changed(Forward::Undeploy).check("Back/Deploy: wait Progressing +0");
     changed(Forward::Seal).check("Back/Deploy: wait Progressing +0");
     changed(Forward::Deploy(Guard::NoData)).check("Back/Deploy: wait Progressing +0");
     changed(Forward::Deploy(Guard::Sealed(sealed()))).check("Back/Undeploy: act Undeploy");
     let first = |at| changed(at).with(|case| case.standing.last_good = None);
     first(Forward::Undeploy).check("idle: superseded:none->1.1.0+1.1, tells nobody +0");
-    first(Forward::Seal).check("idle: superseded:none->1.1.0+1.1, tells nobody +0");
+    let decision = first(Forward::Seal).check("idle: superseded:none->1.1.0+1.1, tells nobody +0");
+    assert!(!last(record(&decision)).1);
     first(Forward::Deploy(Guard::NoData)).check("Abandon: act Undeploy");
     keep(Keep::Submit { nonce: None })
         .with(|case| case.intent.generation = generation(8))
@@ -397,286 +412,4 @@ fn step_that_cannot_work_should_end_what_it_was_for() {
         Cause::RestoreFailed
     );
     assert_eq!(cause(back(Back::Deploy).with(failed)), Cause::DeployFailed);
-}
-
-#[test]
-fn undoing_should_go_from_step_to_step() {
-    back(Back::Undeploy(sealed())).check("Back/Undeploy: act Undeploy");
-    let gone = |at| back(at).deployment(Deployment::Absent);
-    gone(Back::Undeploy(sealed())).check("Back/Restore: act Restore");
-    back(Back::Restore(sealed())).check("Back/Undeploy: act Undeploy");
-    let restored = |restoration| {
-        gone(Back::Restore(sealed()))
-            .with(|case| case.observed.restoration = Seen::Is(restoration))
-            .with(|case| case.standing.data_of = Some(version("1.1.0+1.1")))
-    };
-    restored(Restoration::Pending).check("Back/Restore: act Restore");
-    let decision = restored(Restoration::Done).check("Back/Deploy: act Submit");
-    assert_eq!(record(&decision).data_of, Some(version("1.0.0+1.0")));
-    gone(Back::Deploy).check("Back/Deploy: act Submit");
-    let drains = || Deployment::Draining("1 task".into());
-    back(Back::Deploy)
-        .deployment(drains())
-        .check("Back/Deploy: wait Progressing +5");
-    let decision = back(Back::Deploy).check("Back/Prove: wait Progressing +0");
-    assert_eq!(clock(&decision), Clock::Until(at(600)));
-    let prove = |until| back(Back::Prove(Clock::Until(at(until))));
-    prove(1)
-        .deployment(Deployment::Absent)
-        .check("Back/Prove: act Submit");
-    prove(1)
-        .deployment(failing())
-        .check("Back/Prove: wait Progressing +5");
-    let stuck = "Stuck: rollback-failed:1.1.0+1.1->1.0.0+1.0, tells rollback-failed +0";
-    prove(0).deployment(failing()).check(stuck);
-    prove(0).deployment(Deployment::Absent).check(stuck);
-    prove(0).check(stuck);
-}
-
-#[test]
-fn undoing_that_works_should_blame_and_tell() {
-    let decision = back(Back::Prove(Clock::Until(at(9))))
-        .with(passes)
-        .with(|case| case.standing.unhealthy_since = Some(at(-9)))
-        .check("idle: rolled-back:1.1.0+1.1->1.0.0+1.0, tells rolled-back +0");
-    let standing = record(&decision);
-    assert!(standing.is_quarantined(&to()));
-    assert_eq!(standing.quarantine[0].cause, Cause::TasksFailing);
-    assert_eq!(standing.unhealthy_since, None);
-    assert_eq!(standing.last_good.as_ref().unwrap().passed.at, at(-1));
-    let (_, healthy, message) = last(standing);
-    assert_eq!(
-        (healthy, message.as_str()),
-        (true, "TasksFailing: it broke")
-    );
-    let told = notice(&decision);
-    assert_eq!(told.identity, "20260101T000000Z-0004-rolled-back");
-    assert_eq!(
-        (told.recovered, told.attempted),
-        (Some(true), Some(version("1.1.0+1.1")))
-    );
-    let superseded = back_operation(Cause::Superseded, Back::Prove(Clock::Until(at(9))));
-    let decision = case()
-        .operation(Operation::Back(superseded))
-        .with(passes)
-        .check("idle: superseded:1.0.0+1.0->1.1.0+1.1, tells nobody +0");
-    assert!(record(&decision).quarantine.is_empty());
-}
-
-#[test]
-fn undoing_that_fails_should_stand_still_for_a_person() {
-    let decision = back(Back::Prove(Clock::Until(at(0)))).decide();
-    let standing = record(&decision).clone();
-    assert!(standing.is_quarantined(&to()));
-    let (_, healthy, message) = last(&standing);
-    assert!(!healthy);
-    assert_eq!(
-        message,
-        "TasksFailing: it broke; going back failed: HealthGateFailed: 502"
-    );
-    assert_eq!(notice(&decision).recovered, Some(false));
-    let stuck = case().with(|case| case.standing = standing.clone());
-    stuck.check("Stuck: wait RollbackFailed +30");
-    let retried = apply(&standing, &Request::Retry);
-    let expected = back_operation(Cause::TasksFailing, Back::Deploy);
-    assert_eq!(retried.operation, Some(Operation::Back(expected)));
-    let superseded = back_operation(Cause::Superseded, Back::Restore(sealed()));
-    let decision = case()
-        .operation(Operation::Back(superseded))
-        .with(failed)
-        .decide();
-    assert!(record(&decision).quarantine.is_empty());
-    let retried = apply(record(&decision), &Request::Retry);
-    assert_eq!(retried.operation.unwrap().phase(), "Back/Restore");
-}
-
-#[test]
-fn first_deploy_that_failed_should_be_given_up() {
-    let abandon = |cause| {
-        case()
-            .with(|case| case.standing.last_good = None)
-            .operation(Operation::Abandon {
-                id: id(),
-                fault: fault(cause),
-                failed: to(),
-            })
-    };
-    abandon(Cause::DeployFailed).check("Abandon: act Undeploy");
-    let gone = |cause| abandon(cause).deployment(Deployment::Absent);
-    let decision =
-        gone(Cause::DeployFailed).check("idle: deploy-failed:1.1.0+1.1, tells deploy-failed +0");
-    assert!(record(&decision).is_quarantined(&to()));
-    assert_eq!(last(record(&decision)).2, "DeployFailed: it broke");
-    let told = notice(&decision);
-    assert_eq!(
-        (told.recovered, told.attempted),
-        (Some(false), Some(version("1.1.0+1.1")))
-    );
-    let decision =
-        gone(Cause::Superseded).check("idle: superseded:none->1.1.0+1.1, tells nobody +0");
-    assert!(record(&decision).quarantine.is_empty());
-}
-
-#[test]
-fn keeping_alive_should_end_well_or_be_told_once() {
-    let submit = |nonce| keep(Keep::Submit { nonce });
-    submit(None)
-        .deployment(Deployment::Absent)
-        .check("Keep/Submit: act Submit");
-    submit(Some(9))
-        .deployment(Deployment::Absent)
-        .check("Keep/Submit: act Submit 9");
-    let drains = Deployment::Draining("1 task".into());
-    submit(None)
-        .deployment(drains)
-        .check("Keep/Submit: wait Progressing +5");
-    assert_eq!(
-        clock(&submit(None).check("Keep/Prove: wait Progressing +0")),
-        Clock::Until(at(600))
-    );
-    let prove = |until| keep(Keep::Prove(Clock::Until(at(until))));
-    prove(1)
-        .deployment(Deployment::Absent)
-        .check("Keep/Prove: act Submit");
-    prove(1)
-        .deployment(converging())
-        .check("Keep/Prove: wait Progressing +5");
-    let decision = prove(1)
-        .with(passes)
-        .with(|case| case.standing.unhealthy_since = Some(at(-9)))
-        .check("idle: redeployed:1.0.0+1.0, tells nobody +0");
-    assert_eq!(
-        record(&decision).last_good.as_ref().unwrap().passed.at,
-        at(-1)
-    );
-    assert_eq!(record(&decision).unhealthy_since, None);
-    assert_eq!(
-        last(record(&decision)),
-        ("redeployed:1.0.0+1.0".into(), true, "drift".into())
-    );
-    let told = "idle: unhealthy-on-latest:1.0.0+1.0, tells unhealthy-on-latest +0";
-    prove(0).deployment(Deployment::Absent).check(told);
-    prove(0).check(told);
-    submit(None).with(failed).check(told);
-    let decision = prove(1).deployment(failing()).check(told);
-    let first = record(&decision).clone();
-    assert_eq!(first.unhealthy_since, Some(crate::case::NOW));
-    assert!(!last(&first).1);
-    assert_eq!(
-        notice(&decision).message,
-        "drift; submitted again, and still: exit 1"
-    );
-    assert_eq!(
-        (notice(&decision).recovered, notice(&decision).attempted),
-        (Some(false), None)
-    );
-    let again = submit(None).with(failed).with(|case| {
-        case.standing.history.clone_from(&first.history);
-        case.standing.history[0].at = at(-700);
-        case.standing.unhealthy_since = Some(at(-700));
-    });
-    let decision = again.check("idle: unhealthy-on-latest:1.0.0+1.0, tells nobody +0");
-    assert_eq!(record(&decision).unhealthy_since, Some(at(-700)));
-    assert_eq!(record(&decision).history.len(), 1);
-    assert_eq!(record(&decision).history[0].at, crate::case::NOW);
-    // Another line is not written over.
-    let other = again.with(|case| {
-        case.standing.history[0].result = Outcome::of(Verb::Redeployed, "1.0.0+1.0");
-    });
-    assert_eq!(record(&other.decide()).history.len(), 2);
-}
-
-#[test]
-fn history_should_be_bounded() {
-    let old = |number: usize| HistoryEntry {
-        at: at(-1),
-        operation: OperationId(number.to_string()),
-        result: Outcome::of(Verb::Redeployed, "1.0.0+1.0"),
-        healthy: true,
-        message: String::new(),
-    };
-    let full = keep(Keep::Prove(Clock::Until(at(9))))
-        .with(passes)
-        .with(|case| {
-            case.standing.history = (0..Standing::HISTORY).map(old).collect();
-        });
-    let decision = full.decide();
-    let history = &record(&decision).history;
-    assert_eq!(history.len(), Standing::HISTORY);
-    assert_eq!(history[0].operation, OperationId::from("1"));
-    assert_eq!(history.last().unwrap().operation, id());
-}
-
-#[test]
-fn removal_should_go_as_far_as_it_was_asked() {
-    let removing = |at, want| {
-        case()
-            .operation(Operation::Remove { id: id(), at })
-            .with(|case| case.intent.want = want)
-    };
-    let gone = Want::Gone;
-    removing(Remove::Undeploy, gone(DeletionPolicy::Undeploy))
-        .check("Remove/Undeploy: act Undeploy");
-    let absent = |at, want| removing(at, want).deployment(Deployment::Absent);
-    let decision = absent(Remove::Undeploy, gone(DeletionPolicy::Undeploy))
-        .check("idle: removed, tells nobody +0");
-    assert_eq!(record(&decision).last_good, case().standing.last_good);
-    assert_eq!(record(&decision).checked, None);
-    absent(Remove::Undeploy, gone(DeletionPolicy::Purge)).check("Remove/Purge: act Purge");
-    removing(Remove::Undeploy, gone(DeletionPolicy::Orphan))
-        .check("idle: removed, tells nobody +0");
-    removing(Remove::Undeploy, Want::Run).check("idle: wait Progressing +0");
-    let purged = |purged, want| {
-        removing(Remove::Purge, want).with(|case| case.observed.purged = Seen::Is(purged))
-    };
-    purged(Purged::Remains, gone(DeletionPolicy::Purge)).check("Remove/Purge: act Purge");
-    purged(Purged::Remains, Want::Run).check("Remove/Purge: act Purge");
-    let forgotten = Standing {
-        operations: 4,
-        ..Standing::default()
-    };
-    let decision =
-        purged(Purged::Clean, gone(DeletionPolicy::Purge)).check("idle: removed, tells nobody +0");
-    assert_eq!(*record(&decision), forgotten);
-    let decision = purged(Purged::Clean, Want::Run).check("idle: wait Progressing +0");
-    assert_eq!(*record(&decision), forgotten);
-}
-
-#[test]
-fn what_is_stuck_should_stay_so_when_its_object_goes() {
-    let stuck = |want| {
-        case()
-            .operation(Operation::Stuck {
-                fault: fault(Cause::RestoreFailed),
-                resume: Resume::Back(back_operation(Cause::TasksFailing, Back::Restore(sealed()))),
-            })
-            .with(|case| case.intent.want = want)
-    };
-    stuck(Want::Run).check("Stuck: wait RollbackFailed +30");
-    stuck(Want::Suspended).check("Stuck: wait RollbackFailed +30");
-    stuck(Want::Gone(DeletionPolicy::Orphan)).check("Stuck: removed, tells nobody +0");
-    let undeploy = Want::Gone(DeletionPolicy::Undeploy);
-    stuck(undeploy).check("Stuck: act Undeploy");
-    stuck(undeploy)
-        .deployment(Deployment::Absent)
-        .check("Stuck: removed, tells nobody +0");
-    stuck(Want::Gone(DeletionPolicy::Purge))
-        .deployment(Deployment::Absent)
-        .check("Remove/Purge: act Purge");
-}
-
-#[test]
-fn deletion_should_not_wait_for_last_good_to_prove_itself() {
-    let deleted = |at, policy| {
-        back(at)
-            .with(not_ready)
-            .with(|case| case.intent.want = Want::Gone(policy))
-    };
-    let decision =
-        deleted(Back::Deploy, DeletionPolicy::Undeploy).check("Remove/Undeploy: act Undeploy");
-    assert!(record(&decision).is_quarantined(&to()));
-    let prove = || Back::Prove(Clock::Until(at(9)));
-    deleted(prove(), DeletionPolicy::Purge).check("Remove/Undeploy: act Undeploy");
-    deleted(prove(), DeletionPolicy::Orphan).check("Back/Prove: wait DependencyNotReady +5");
-    deleted(Back::Restore(sealed()), DeletionPolicy::Undeploy).check("Back/Undeploy: act Undeploy");
 }

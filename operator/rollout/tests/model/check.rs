@@ -113,6 +113,10 @@ fn act(scenario: &Scenario, state: &State, record: &Standing, step: &Step) -> Re
     };
     if before.is_none() {
         ensure(
+            record.operations > state.standing.operations,
+            "7: two operations of one number",
+        )?;
+        ensure(
             matches!(
                 world.want,
                 Some(Want::Run | Want::Gone(DeletionPolicy::Undeploy | DeletionPolicy::Purge))

@@ -9,6 +9,7 @@
 
 mod command;
 mod docker;
+mod gatekeeper;
 pub mod http;
 mod look;
 mod operator;
@@ -23,6 +24,7 @@ mod wait;
 
 pub use command::Ran;
 pub use docker::Docker;
+pub use gatekeeper::Gatekeeper;
 pub use look::{Condition, Deployed};
 pub use operator::{Ccctl, Operator};
 pub use ports::free_port;

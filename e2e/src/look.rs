@@ -7,6 +7,7 @@ use std::{fs, io};
 use ci_warm_api_types::yaml;
 use serde_json::Value;
 
+use crate::gatekeeper::Gatekeeper;
 use crate::scene::Scene;
 use crate::wait::{LIMIT, wait_for};
 
@@ -191,12 +192,85 @@ impl Scene {
         )
     }
 
+    /// A manifest whose gate asks `gate`.
+    pub fn gated_warm_app(&self, gate: &Gatekeeper, deadline: &str, more: &str) -> String {
+        let text = self.warm_app("");
+        let (head, _) = text.split_once("  health:\n").expect("it has a gate");
+        format!("{head}{}{more}\n", gate.health(deadline))
+    }
+
+    /// Puts this app's manifest into place.
+    pub fn declare(&self, manifest: &str) {
+        self.write(&self.manifest(), manifest);
+    }
+
+    /// Takes this app's manifest away.
+    pub fn remove_manifest(&self) {
+        fs::remove_file(self.root().join(self.manifest())).expect("it was there");
+    }
+
+    /// Where this app's manifest is, below the root.
+    pub fn manifest(&self) -> String {
+        format!("warmapps/{}.yaml", self.app())
+    }
+
+    /// Waits until this app's operation is in that phase.
+    #[track_caller]
+    pub fn wait_for_phase(&self, phase: &str) {
+        wait_for(&format!("the phase {phase}"), LIMIT, || {
+            let seen = self.said("/operation");
+            if seen == phase {
+                Ok(())
+            } else {
+                Err(format!(
+                    "{seen:?}\n{:#}\n{}",
+                    self.standing(),
+                    self.operator_log()
+                ))
+            }
+        });
+    }
+
+    /// Waits until a line of this app's history says so.
+    #[track_caller]
+    pub fn wait_for_history(&self, result: &str) {
+        wait_for(&format!("{result} in the history"), LIMIT, || {
+            let seen = self.history();
+            if seen.iter().any(|line| line == result) {
+                Ok(())
+            } else {
+                Err(format!(
+                    "{seen:?}\n{:#}\n{}",
+                    self.standing(),
+                    self.operator_log()
+                ))
+            }
+        });
+    }
+
+    /// The results of what was done to this app's instance, oldest first.
+    pub fn history(&self) -> Vec<String> {
+        let standing = self.standing();
+        let entries = standing["history"].as_array();
+        entries
+            .into_iter()
+            .flatten()
+            .map(|entry| text(&entry["result"]))
+            .collect()
+    }
+
+    /// Waits until nothing is known of this app any more.
+    #[track_caller]
+    pub fn wait_for_deleted(&self) {
+        wait_for("the object to be gone", LIMIT, || {
+            let seen = self.status();
+            if seen.is_empty() { Ok(()) } else { Err(seen) }
+        });
+    }
+
     /// Applies [`Scene::quick_warm_app`].
     pub fn apply_quick(&self, more: &str) {
-        self.write(
-            &format!("warmapps/{}.yaml", self.app()),
-            &self.quick_warm_app(more),
-        );
+        self.declare(&self.quick_warm_app(more));
     }
 
     /// The object as `ccctl` names it.

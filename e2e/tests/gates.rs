@@ -219,3 +219,149 @@ fn a_release_that_failed_should_not_be_tried_again_until_something_changes() {
     });
     scene.wait_for_ready("True", "Healthy");
 }
+
+#[test]
+fn the_policy_should_bound_what_is_taken() {
+    let scene = Scene::new("policy");
+    scene.publish("1.0.0+1.0", &Variant::v1());
+    scene.publish("1.1.0+1.1", &Variant::v1_1());
+    scene.publish("1.2.0+1.2", &Variant::v1());
+    scene.recipe().git(&["tag", "nightly"]);
+    let policy = |version: &str| {
+        scene.apply_quick(&format!("{STATELESS}\n  version: \"{version}\""));
+    };
+    policy("~1.1");
+    let _operator = scene.operator();
+    scene.wait_for_result("deployed:1.1.0+1.1");
+    scene.wait_for_version("1.1");
+    assert_eq!(scene.said("/unparsableTags"), "1");
+    assert_eq!(scene.said("/latest"), "1.1.0+1.1");
+    scene.publish("1.1.1+1.1", &Variant::v1());
+    scene.reconcile();
+    scene.wait_for_result("upgraded:1.1.0+1.1->1.1.1+1.1");
+    policy("1.2.0+1.2");
+    scene.wait_for_result("upgraded:1.1.1+1.1->1.2.0+1.2");
+    // Where there is no data an older one may run.
+    policy("1.1.0+1.1");
+    scene.wait_for_result("upgraded:1.2.0+1.2->1.1.0+1.1");
+    scene.wait_for_version("1.1");
+
+    // The tag of what runs is gone: no reason to leave it.
+    scene.recipe().remove_tag("1.1.0+1.1");
+    let before = scene.deployed();
+    scene.reconcile();
+    scene.wait_for_result("noop-healthy:1.1.0+1.1");
+    scene.wait_for_condition("RecipeAvailable", "True", "Fetched");
+    assert_eq!(scene.deployed(), before);
+
+    // The recipe's host is gone: the mirror is what there is, and the app lives.
+    scene.recipe().delete();
+    scene.reconcile();
+    let said = scene.wait_for_condition("RecipeAvailable", "False", "RemoteUnreachable");
+    assert!(said.contains("mirror"), "{said}");
+    scene.wait_for_ready("True", "Healthy");
+    assert_eq!(scene.deployed(), before);
+    scene
+        .docker()
+        .run(&["service", "rm", &format!("{}_app", scene.stack())]);
+    scene.wait_for_result("redeployed:1.1.0+1.1");
+    scene.wait_for_version("1.1");
+}
+
+#[test]
+fn an_older_release_should_be_refused_where_there_is_data() {
+    let scene = Scene::new("downgrade");
+    scene.publish("1.0.0+1.0", &Variant::v1());
+    scene.publish("1.1.0+1.1", &Variant::v1_1());
+    scene.apply_quick(STATEFUL);
+    let _operator = scene.operator();
+    scene.wait_for_result("deployed:1.1.0+1.1");
+    scene.wait_for_version("1.1");
+    scene.add_record("kept");
+    let before = scene.deployed();
+    scene.apply_quick(&format!("{STATEFUL}\n  version: 1.0.0+1.0"));
+    scene.wait_for_result("refused:1.1.0+1.1->1.0.0+1.0");
+    scene.wait_for_condition("Ready", "False", "DowngradeRefused");
+    scene.wait_for_condition("Available", "True", "DowngradeRefused");
+    scene.reconcile();
+    let alerts = scene.alerts();
+    assert_eq!(alerts.len(), 1, "{alerts:#?}");
+    assert_eq!(alerts[0]["reason"], "refused");
+    let message = alerts[0]["message"].as_str().unwrap();
+    assert!(message.contains("DowngradeRefused"), "{message}");
+    assert_eq!(scene.deployed(), before);
+    assert_eq!(scene.records(), ["kept"]);
+    scene.apply_quick(STATEFUL);
+    scene.wait_for_result("noop-healthy:1.1.0+1.1");
+    scene.wait_for_ready("True", "Healthy");
+}
+
+#[test]
+fn a_change_of_env_or_secrets_should_pass_the_same_gate() {
+    let scene = Scene::new("env");
+    scene
+        .recipe()
+        .version("1.0.0+1.0", &scene.rig().image(&Variant::v1()))
+        .env("APP_PORT=8080\nSECRET_TOKEN_VERSION=v1 # length=16")
+        .replace("- PORT=8080", "- PORT=${APP_PORT}")
+        .replace("    ports:\n", "    secrets: [ token ]\n    ports:\n")
+        .edit("compose.yml", |text| {
+            format!(
+                "{text}\nsecrets:\n  token:\n    external: true\n    name: ${{STACK_NAME}}_token_${{SECRET_TOKEN_VERSION}}\n"
+            )
+        })
+        .publish();
+    scene.apply_quick(STATEFUL);
+    let _operator = scene.operator();
+    scene.wait_for_result("deployed:1.0.0+1.0");
+    scene.wait_for_version("1");
+    scene.add_record("kept");
+    let with = |env: &str, secrets: &str| {
+        let manifest = scene.quick_warm_app(&format!("{STATEFUL}\n{secrets}"));
+        scene.declare(&manifest.replace("env: {", &format!("env: {{ {env}")));
+    };
+    let last = || scene.said("/result");
+    let wait_for_move = |verb: &str, not: &str| {
+        wait_for(&format!("{verb} of the configuration"), LIMIT, || {
+            let seen = last();
+            let moved = seen
+                .strip_prefix(&format!("{verb}:1.0.0+1.0#"))
+                .and_then(|rest| rest.split_once("->1.0.0+1.0#"));
+            match moved {
+                Some((from, to)) if from != to && seen != not => Ok(seen.clone()),
+                _ => Err(format!("{seen}\n{}", scene.operator_log())),
+            }
+        })
+    };
+    with("TIMEOUT: \"61\",", "");
+    let first = wait_for_move("upgraded", "");
+    scene.wait_for_version("1");
+    assert_eq!(scene.records(), ["kept"]);
+
+    // One with which it cannot run.
+    with("APP_PORT: none,", "");
+    wait_for_move("rolled-back", "");
+    scene.wait_for_version("1");
+    scene.wait_for_ready("False", "RolledBack");
+    assert_eq!(scene.records(), ["kept"]);
+    assert_eq!(scene.alerts_for("rolled-back").len(), 1);
+
+    // A secret from a file is another configuration.
+    let file = scene.path("token");
+    std::fs::write(&file, "from a person").unwrap();
+    with(
+        "TIMEOUT: \"61\", SECRET_TOKEN_VERSION: v2,",
+        &format!("  secrets: {{ token: {{ fromFile: {} }} }}", file.display()),
+    );
+    let second = wait_for_move("upgraded", &first);
+    assert_ne!(first, second);
+    scene.wait_for_ready("True", "Healthy");
+    assert_eq!(scene.records(), ["kept"]);
+    let secrets = scene
+        .docker()
+        .run(&["secret", "ls", "--format", "{{.Name}}"]);
+    for version in ["v1", "v2"] {
+        let name = format!("{}_token_{version}", scene.stack());
+        assert!(secrets.contains(&name), "no {name} in {secrets}");
+    }
+}

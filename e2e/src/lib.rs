@@ -10,6 +10,7 @@
 mod command;
 mod docker;
 pub mod http;
+mod look;
 mod operator;
 mod ports;
 mod recipe;
@@ -22,6 +23,7 @@ mod wait;
 
 pub use command::Ran;
 pub use docker::Docker;
+pub use look::{Condition, Untouched};
 pub use operator::{Ccctl, Operator};
 pub use ports::free_port;
 pub use recipe::{Draft, RecipeRepo};

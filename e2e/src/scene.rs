@@ -224,7 +224,7 @@ spec:
             if plain
                 .iter()
                 .any(|line| *line == want_status || *line == want_status.replace('\'', ""))
-                && plain.iter().any(|line| *line == want_reason)
+                && plain.contains(&want_reason)
             {
                 Ok(())
             } else {

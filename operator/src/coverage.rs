@@ -17,7 +17,7 @@ use ci_warm_stack::{Stack, VolumeKind, VolumeUse};
 use thiserror::Error;
 
 use crate::instance::Instance;
-use crate::release::{self, Frozen, ReleaseError, ValueSource};
+use crate::release::{self, Frozen, ValueSource};
 
 /// Why it could not be told.
 #[derive(Debug, Error)]
@@ -215,12 +215,7 @@ async fn way_back(look: Look<'_>) -> Result<Option<Frozen>, Stop> {
             );
             return refuse(reasons::WAY_BACK_MISSING, message);
         }
-        Err(error @ ReleaseError::Damaged { .. }) => {
-            return refuse(reasons::WAY_BACK_MISSING, error.to_string());
-        }
-        Err(error @ ReleaseError::File(_)) => {
-            return refuse(reasons::WAY_BACK_MISSING, error.to_string());
-        }
+        Err(error) => return refuse(reasons::WAY_BACK_MISSING, error.to_string()),
     };
     for (service, image) in &frozen.images {
         let by_name = look.engine.image(&image.reference).await?;

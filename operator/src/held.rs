@@ -27,7 +27,11 @@ pub(crate) async fn watch(root: PathBuf, handle: Handle, drain: CancellationToke
 }
 
 fn raise(root: &std::path::Path, held: &HeldDeletions) -> anyhow::Result<()> {
-    let names: Vec<&str> = held.names.iter().map(|name| name.as_str()).collect();
+    let names: Vec<&str> = held
+        .names
+        .iter()
+        .map(ci_warm_runtime::ObjectName::as_str)
+        .collect();
     let why = match &held.reason {
         HeldReason::Unreadable(why) => format!("its directory cannot be read: {why}"),
         HeldReason::MarkerMissing => {

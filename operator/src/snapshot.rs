@@ -139,17 +139,15 @@ impl Snapshots {
             ));
         }
         let stack = instance.stack();
-        match deploy::left_of(&self.engine, stack)
+        if deploy::left_of(&self.engine, stack)
             .await
             .map_err(ReconcileError::transient)?
+            == Deployment::Absent
         {
-            Deployment::Absent => {}
-            _ => {
-                let message = format!(
-                    "stack {stack} is deployed: a snapshot is taken while it is undeployed"
-                );
-                return Ok((failed(Some(false), message), soon));
-            }
+        } else {
+            let message =
+                format!("stack {stack} is deployed: a snapshot is taken while it is undeployed");
+            return Ok((failed(Some(false), message), soon));
         }
         let mut volumes = Vec::new();
         for volume in self

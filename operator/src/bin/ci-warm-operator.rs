@@ -12,7 +12,7 @@ struct Arguments {
     /// The directory that is the API.
     #[arg(long, env = "CI_WARM_ROOT", default_value = "/var/lib/ci-warm")]
     root: PathBuf,
-    /// The engine: unix:///path or tcp://host:port.
+    /// The engine: <unix:///path> or tcp://host:port.
     #[arg(
         long,
         env = "DOCKER_HOST",

@@ -1,7 +1,7 @@
 //! `WarmApp`: an app that always runs, at the newest safe version of its recipe.
 //!
-//! The way of a change: [`intent`] says what the spec wants, the planner asks, [`observe`] answers, the planner decides, the
-//! instance's journal records, [`act`] does one thing, [`status`] says what came of it.
+//! The way of a change: `intent` says what the spec wants, the planner asks, `observe` answers, the planner decides, the
+//! instance's journal records, `act` does one thing, `status` says what came of it.
 
 mod act;
 mod intent;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ci_warm_api_types::conditions::types;
 use ci_warm_api_types::journal::{Candidate, Operation, Release, Standing};
 use ci_warm_api_types::version::Version;
 use ci_warm_api_types::warm_app::WarmAppSpec;
@@ -10,7 +11,7 @@ use ci_warm_rollout::{
     Catalog, Dependencies, Deployment, Gate, Images, Intent, MigrationNotes, Observed, Offer,
     Preflight, Purged, Question, Refresh, Rendering, Restoration, Seal, Seen, Stored, Subject,
 };
-use ci_warm_runtime::{ConditionStatus, ObjectName, Store, conditions};
+use ci_warm_runtime::{ConditionStatus, ObjectName, Store};
 use jiff::Timestamp;
 
 use super::WarmApp;
@@ -68,7 +69,7 @@ impl Desk<'_> {
     ) {
         match question {
             Question::Catalog(refresh) => {
-                observed.catalog = seen(self.catalog(refresh, standing).await)
+                observed.catalog = seen(self.catalog(refresh, standing).await);
             }
             Question::Render(version) => {
                 let rendering = self.rendering(&version).await;
@@ -199,6 +200,28 @@ impl Desk<'_> {
             notes,
             secrets,
         })
+    }
+
+    /// The notes of the versions after one, up to and with another: what a person reads before approving. Nothing when there are
+    /// none, or they cannot be read now.
+    pub(super) async fn notes_between(
+        &self,
+        after: Option<&Version>,
+        to: &Version,
+    ) -> Option<String> {
+        let (_, mirror) = self.mirror().ok()?;
+        let versions = mirror.versions().await.ok()?.versions;
+        let mut text = String::new();
+        for tagged in versions {
+            if tagged.version > *to || after.is_some_and(|after| tagged.version <= *after) {
+                continue;
+            }
+            let tree = mirror.tree(&tagged.commit).await.ok()?;
+            for note in notes_of(&tagged.version, &[&tree]).await.ok()? {
+                text.push_str(&format!("{}:\n{}\n", note.version, note.text.trim_end()));
+            }
+        }
+        (!text.is_empty()).then_some(text)
     }
 
     async fn rendering(&mut self, version: &Version) -> Seen<Rendering> {
@@ -382,15 +405,16 @@ impl Desk<'_> {
             let record = ObjectName::new(&dependency.name)
                 .ok()
                 .and_then(|name| self.store.get(&name));
-            let ready = record.as_ref().is_some_and(|record| {
+            // After a rollback it is not Ready, and serves all the same.
+            let serves = record.as_ref().is_some_and(|record| {
                 record
                     .status
                     .conditions
-                    .is(conditions::READY, ConditionStatus::True)
+                    .is(types::AVAILABLE, ConditionStatus::True)
             });
-            if !ready {
+            if !serves {
                 let why = if record.is_some() {
-                    "is not Ready"
+                    "does not serve (condition Available)"
                 } else {
                     "does not exist"
                 };

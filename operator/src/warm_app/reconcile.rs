@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ci_warm_api_types::alert::{Alert, AlertId, AlertReason, AlertTime};
 use ci_warm_api_types::journal::Standing;
 use ci_warm_api_types::version::Version;
+use ci_warm_api_types::warm_app::WarmAppSpec;
 use ci_warm_api_types::yaml;
 use ci_warm_data::Cancel;
 use ci_warm_engine::Engine;
@@ -22,7 +23,7 @@ use super::observe::{Desk, Found};
 use super::probing::Probing;
 use super::relations;
 use super::status::{Came, Telling};
-use crate::alert;
+use crate::alert::{self, Redactor};
 use crate::instance::Instance;
 use crate::snapshot::{self, Snapshot};
 
@@ -142,7 +143,7 @@ impl WarmApps {
                 notice,
                 until,
             } => {
-                self.raise(cx, instance, notice.as_ref(), desk.now)?;
+                self.raise(cx, &desk, notice.as_ref()).await?;
                 instance
                     .record(&record)
                     .map_err(ReconcileError::transient)?;
@@ -184,12 +185,12 @@ impl WarmApps {
             .map_err(ReconcileError::transient)?;
         tracing::info!(kind = "WarmApp", name = %cx.name(), instance = desk.instance.stack(), step = name, "acting");
         let cancel = Cancel::default();
-        let stop = cancel.clone();
+        let switch = cancel.clone();
         let interrupt = cx.interrupt().clone();
         let draining = cx.draining().clone();
         let watcher = tokio::spawn(async move {
             tokio::select! { () = interrupt.cancelled() => {}, () = draining.cancelled() => {} }
-            stop.cancel();
+            switch.cancel();
         });
         let done = desk.act(&recorded, &cancel).await;
         watcher.abort();
@@ -267,22 +268,26 @@ impl WarmApps {
     }
 
     /// On disk before what caused it counts as finished.
-    fn raise(
+    async fn raise(
         &self,
         cx: &Context<WarmApp>,
-        instance: &Instance,
+        desk: &Desk<'_>,
         notice: Option<&Notice>,
-        now: Timestamp,
     ) -> Result<(), ReconcileError> {
         let Some(notice) = notice else { return Ok(()) };
         let reason: AlertReason = notice.reason.parse().map_err(ReconcileError::terminal)?;
         let id = match &notice.operation {
             Some(operation) => {
-                AlertId::of_operation(&format!("{}/{operation}", instance.stack()), &reason)
+                AlertId::of_operation(&format!("{}/{operation}", desk.instance.stack()), &reason)
             }
             None => AlertId::of_episode(cx.object().meta.uid.as_str(), &notice.identity, &reason),
         };
         let text = |version: &Option<Version>| version.as_ref().map(ToString::to_string);
+        // A hold is for a person to decide, who then wants to read what the versions in question say.
+        let release_notes = match (&notice.operation, &notice.attempted) {
+            (None, Some(to)) => desk.notes_between(notice.last_good.as_ref(), to).await,
+            _ => None,
+        };
         let alert = Alert {
             version: text(&notice.version),
             attempted: text(&notice.attempted),
@@ -291,8 +296,10 @@ impl WarmApps {
             recovered: notice.recovered,
             operation: notice.operation.as_ref().map(ToString::to_string),
             message: Some(notice.message.clone()),
-            ..Alert::new(cx.name().as_str(), reason, AlertTime::from(now))
+            release_notes,
+            ..Alert::new(cx.name().as_str(), reason, AlertTime::from(desk.now))
         };
+        let alert = redactor(&cx.object().spec).alert(&alert);
         alert::raise(&self.root, &alert, &id).map_err(ReconcileError::transient)?;
         Ok(())
     }
@@ -328,6 +335,20 @@ impl WarmApps {
         }
         Ok(())
     }
+}
+
+/// Takes the values that a person gave out of what is told: a probe may quote what an app wrote. Those that were generated are
+/// known to the Swarm alone.
+fn redactor(spec: &WarmAppSpec) -> Redactor {
+    let files = spec
+        .secrets
+        .values()
+        .filter_map(|source| source.from_file.as_ref());
+    Redactor::new(
+        files
+            .filter_map(|path| std::fs::read_to_string(path).ok())
+            .map(|value| value.trim_end().to_owned()),
+    )
 }
 
 /// A file without an id of its own, as `touch` makes it, is another request each time it is made.

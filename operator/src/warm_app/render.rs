@@ -45,6 +45,7 @@ impl From<TreeError> for RenderError {
     }
 }
 
+#[allow(clippy::needless_pass_by_value)] // taken by map_err
 fn invalid(error: impl ToString) -> RenderError {
     RenderError::Refused {
         reason: reasons::INVALID_RECIPE,

@@ -12,7 +12,6 @@
 //! environment as a map, what runs as JSON.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod base64;
 mod convert;
 mod decode;
 mod difference;

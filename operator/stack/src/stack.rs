@@ -1,12 +1,13 @@
 //! A stack in the terms of the Engine API, ready to be sent, stored and compared.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::base64;
 use crate::error::Warning;
 use crate::image::Reference;
 
@@ -140,7 +141,9 @@ pub struct FileObject {
 impl FileObject {
     /// The bytes of the object; `None` for external ones and secrets of a driver.
     pub fn content(&self) -> Option<Vec<u8>> {
-        base64::decode(self.body.as_ref()?.get("Data")?.as_str()?)
+        STANDARD
+            .decode(self.body.as_ref()?.get("Data")?.as_str()?)
+            .ok()
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use granit_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 use indexmap::IndexMap;
-use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
 use crate::error::{LoadError, Position, Problem};
 use crate::scalar::{self, Scalar};
@@ -130,7 +130,7 @@ pub(crate) fn parse(file: &Arc<str>, text: &str) -> Result<Node, LoadError> {
         let (event, span) = builder.next()?;
         match event {
             Event::StreamEnd => return Err(builder.fail(span, Problem::TopLevel)),
-            Event::StreamStart | Event::DocumentStart(_) | Event::Nothing => {}
+            Event::StreamStart | Event::DocumentStart(..) => {}
             other => return builder.node(other, span, 0),
         }
     }
@@ -171,7 +171,10 @@ impl<'text> Builder<'text> {
     }
 
     fn next(&mut self) -> Result<(Event<'text>, Span), LoadError> {
-        match self.parser.next_event() {
+        match self
+            .parser
+            .find(|event| !matches!(event, Ok((Event::Comment(..), _))))
+        {
             Some(Ok(found)) => Ok(found),
             Some(Err(error)) => {
                 let marker = *error.marker();
@@ -204,8 +207,8 @@ impl<'text> Builder<'text> {
             Event::Scalar(text, style, anchor, tag) => {
                 (anchor, self.scalar(&text, style, tag.as_deref(), span)?)
             }
-            Event::SequenceStart(anchor, _) => (anchor, Value::List(self.list(depth)?)),
-            Event::MappingStart(anchor, _) => (anchor, Value::Map(self.mapping(depth)?)),
+            Event::SequenceStart(_, anchor, _) => (anchor, Value::List(self.list(depth)?)),
+            Event::MappingStart(_, anchor, _) => (anchor, Value::Map(self.mapping(depth)?)),
             _ => return Err(self.fail(span, Problem::Syntax("a value was expected".to_owned()))),
         };
         let node = Node { at, value };
@@ -261,7 +264,7 @@ impl<'text> Builder<'text> {
             return Ok(Value::Text(text.to_owned()));
         }
         let value = from_scalar(scalar::resolve(text));
-        match (tag.suffix.as_str(), &value) {
+        match (tag.suffix(), &value) {
             ("str", _) => return Ok(Value::Text(text.to_owned())),
             #[expect(clippy::cast_precision_loss, reason = "what the tag asks for")]
             ("float", Value::Int(number)) => return Ok(Value::Float(*number as f64)),
@@ -273,7 +276,7 @@ impl<'text> Builder<'text> {
             _ => {}
         }
         let problem = Problem::Tag {
-            tag: format!("!!{}", tag.suffix),
+            tag: format!("!!{}", tag.suffix()),
             value: text.to_owned(),
         };
         Err(self.fail(span, problem))

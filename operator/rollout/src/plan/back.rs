@@ -9,8 +9,8 @@ use ci_warm_api_types::journal::{
 use ci_warm_api_types::outcome::Verb;
 
 use super::clock::{self, Reading};
-use super::settle::{Healthy, Told};
-use super::{Planned, Turn, plain};
+use super::settle::{Healthy, Told, moved, quarantined};
+use super::{Planned, Turn, plain, wait};
 use crate::decision::{Decision, Step};
 use crate::observed::{Deployment, Question, Restoration};
 
@@ -18,7 +18,7 @@ impl Turn<'_> {
     pub(super) fn back(&self, op: &BackOperation) -> Planned {
         // The data is back, or was never touched; services that are to go need not come and prove themselves first.
         if let (Back::Deploy | Back::Prove(_), true) = (&op.at, self.services_go()) {
-            let standing = self.quarantined(self.standing.clone(), &op.failed, &op.fault);
+            let standing = quarantined(self.standing.clone(), &op.failed, &op.fault);
             return Ok(self.begin_removal(standing));
         }
         if let Some(message) = &self.observed.failed {
@@ -53,7 +53,7 @@ impl Turn<'_> {
         self.undeploy(Operation::Back(undeployed), || {
             let question = || Question::Restoration(sealed.clone(), op.id.clone());
             match self.observed.restoration.answer(question)? {
-                Err(why) => self.unknown(why),
+                Err(why) => Ok(self.unknown(why)),
                 Ok(Restoration::Pending) => {
                     Ok(self.act_back(op, Back::Restore(sealed.clone()), restore(op, sealed)))
                 }
@@ -71,7 +71,7 @@ impl Turn<'_> {
 
     fn deploy_last_good(&self, op: &BackOperation) -> Planned {
         match self.deployment(Some(plain(&op.to.of)))? {
-            Err(why) => self.unknown(why),
+            Err(why) => Ok(self.unknown(why)),
             Ok(Deployment::Absent | Deployment::Differs(_)) => {
                 Ok(self.act_back(op, Back::Deploy, submit(op)))
             }
@@ -81,7 +81,7 @@ impl Turn<'_> {
             Ok(_) => {
                 let clock = clock::start(self.now, self.intent.gate.deadline);
                 let record = self.with_back(op, Back::Prove(clock));
-                Ok(self.wait(
+                Ok(wait(
                     record,
                     self.now,
                     reasons::PROGRESSING,
@@ -134,9 +134,9 @@ impl Turn<'_> {
     fn returned(&self, op: &BackOperation, passed: Passed) -> Decision {
         let superseded = op.fault.cause == Cause::Superseded;
         let result = if superseded {
-            self.moved(Verb::Superseded, Some(&op.to.of), &op.failed)
+            moved(Verb::Superseded, Some(&op.to.of), &op.failed)
         } else {
-            self.moved(Verb::RolledBack, Some(&op.failed), &op.to.of)
+            moved(Verb::RolledBack, Some(&op.failed), &op.to.of)
         };
         let message = format!("{}: {}", op.fault.cause.reason(), op.fault.message);
         let mut record = self.ended(
@@ -159,14 +159,14 @@ impl Turn<'_> {
         };
         let notice = self.notice(Verb::RolledBack, &op.id, told, message);
         self.settle(
-            self.quarantined(record, &op.failed, &op.fault),
+            quarantined(record, &op.failed, &op.fault),
             result,
             Some(notice),
         )
     }
 
     fn rollback_failed(&self, op: &BackOperation, fault: Fault) -> Decision {
-        let result = self.moved(Verb::RollbackFailed, Some(&op.failed), &op.to.of);
+        let result = moved(Verb::RollbackFailed, Some(&op.failed), &op.to.of);
         let message = format!(
             "{}: {}; going back failed: {}: {}",
             op.fault.cause.reason(),
@@ -191,7 +191,7 @@ impl Turn<'_> {
             resume: Resume::Back(op.clone()),
         });
         self.settle(
-            self.quarantined(record, &op.failed, &op.fault),
+            quarantined(record, &op.failed, &op.fault),
             result,
             Some(notice),
         )

@@ -14,8 +14,8 @@ use ci_warm_api_types::outcome::{Outcome, Verb};
 use ci_warm_api_types::warm_app::RollbackCondition;
 
 use super::clock::{self, Reading};
-use super::settle::{Healthy, Told};
-use super::{Planned, Turn, plain};
+use super::settle::{Healthy, Told, moved, quarantined};
+use super::{Planned, Turn, plain, wait};
 use crate::decision::{Decision, Step};
 use crate::observed::{Dependencies, Deployment, Gate, Images, Preflight, Question, Seal, Stored};
 
@@ -27,9 +27,9 @@ impl Turn<'_> {
         match &op.at {
             Forward::Pull => self.pull(op),
             Forward::Freeze => self.freeze(op),
-            Forward::Undeploy => {
-                self.undeploy(Operation::Forward(op.clone()), || self.start_sealing(op))
-            }
+            Forward::Undeploy => self.undeploy(Operation::Forward(op.clone()), || {
+                Ok(self.act(op, Forward::Seal, seal_step(op)))
+            }),
             Forward::Seal => self.seal(op),
             Forward::Deploy(guard) => self.deploy(op, guard),
             Forward::Prove { guard, clock } => self.prove(op, guard, clock),
@@ -47,7 +47,7 @@ impl Turn<'_> {
             .images
             .answer(|| Question::Images(op.to.clone()))?
         {
-            Err(why) => self.unknown(why),
+            Err(why) => Ok(self.unknown(why)),
             Ok(Images::Missing) => Ok(self.act(op, Forward::Pull, Step::Pull(op.to.clone()))),
             Ok(Images::Present) => Ok(self.act(op, Forward::Freeze, Step::Freeze(op.to.clone()))),
         }
@@ -62,7 +62,7 @@ impl Turn<'_> {
             .stored
             .answer(|| Question::Stored(op.to.clone()))?
         {
-            Err(why) => self.unknown(why),
+            Err(why) => Ok(self.unknown(why)),
             Ok(Stored::Missing) => Ok(self.act(op, Forward::Freeze, Step::Freeze(op.to.clone()))),
             Ok(Stored::Whole) => self.leave_the_shore(op),
         }
@@ -75,14 +75,14 @@ impl Turn<'_> {
             .preflight
             .answer(|| Question::Preflight(op.to.clone()))?
         {
-            Err(why) => self.unknown(why),
+            Err(why) => Ok(self.unknown(why)),
             Ok(Preflight::Refused { reason, message }) => {
                 Ok(self.settle_refused(op, reason, message))
             }
             // How the stack stands is looked at before anything is submitted to it.
             Ok(Preflight::Clear { covers: None }) => {
                 let record = self.submitting(op, Guard::NoData);
-                Ok(self.wait(record, self.now, reasons::PROGRESSING, "submitting"))
+                Ok(wait(record, self.now, reasons::PROGRESSING, "submitting"))
             }
             Ok(Preflight::Clear { covers }) => {
                 let op = ForwardOperation {
@@ -95,21 +95,6 @@ impl Turn<'_> {
     }
 
     // ---- the data is made safe ----
-
-    fn seal_step(&self, op: &ForwardOperation) -> Step {
-        Step::Seal {
-            name: self.snapshot_name(op),
-            volumes: op.covers.clone().unwrap_or_default(),
-        }
-    }
-
-    fn snapshot_name(&self, op: &ForwardOperation) -> SnapshotName {
-        SnapshotName(op.id.0.to_lowercase())
-    }
-
-    fn start_sealing(&self, op: &ForwardOperation) -> Planned {
-        Ok(self.act(op, Forward::Seal, self.seal_step(op)))
-    }
 
     fn seal(&self, op: &ForwardOperation) -> Planned {
         if let Some(message) = &self.observed.failed {
@@ -128,10 +113,10 @@ impl Turn<'_> {
             match self
                 .observed
                 .seal
-                .answer(|| Question::Seal(self.snapshot_name(op)))?
+                .answer(|| Question::Seal(snapshot_name(op)))?
             {
-                Err(why) => self.unknown(why),
-                Ok(Seal::Absent) => Ok(self.act(op, Forward::Seal, self.seal_step(op))),
+                Err(why) => Ok(self.unknown(why)),
+                Ok(Seal::Absent) => Ok(self.act(op, Forward::Seal, seal_step(op))),
                 Ok(Seal::Whole(sealed)) => Ok(self.submit(op, Guard::Sealed(sealed.clone()))),
             }
         })
@@ -165,7 +150,7 @@ impl Turn<'_> {
             return Ok(self.fail(op, guard, fault));
         }
         match self.deployment(Some(plain(&op.to)))? {
-            Err(why) => self.unknown(why),
+            Err(why) => Ok(self.unknown(why)),
             Ok(Deployment::Absent | Deployment::Differs(_)) => Ok(self.submit(op, guard.clone())),
             Ok(Deployment::Draining(what)) => {
                 Ok(self.wait_soon(reasons::PROGRESSING, format!("draining: {what}")))
@@ -179,7 +164,12 @@ impl Turn<'_> {
                         clock,
                     },
                 );
-                Ok(self.wait(record, self.now, reasons::PROGRESSING, "submitted; proving"))
+                Ok(wait(
+                    record,
+                    self.now,
+                    reasons::PROGRESSING,
+                    "submitted; proving",
+                ))
             }
         }
     }
@@ -276,7 +266,7 @@ impl Turn<'_> {
         let before = self.last_good().map(|good| &good.of);
         let result = match before {
             None => Outcome::of(Verb::Deployed, &op.to.version),
-            Some(before) => self.moved(Verb::Upgraded, Some(before), &op.to),
+            Some(before) => moved(Verb::Upgraded, Some(before), &op.to),
         };
         let mut record = self.ended(self.standing.clone(), &op.id, &result, Healthy::Yes, "");
         record.last_good = Some(Release {
@@ -350,12 +340,17 @@ impl Turn<'_> {
     }
 
     fn settle_superseded(&self, id: &OperationId, to: &Candidate) -> Decision {
-        let result = self.moved(Verb::Superseded, self.last_good().map(|good| &good.of), to);
+        let result = moved(Verb::Superseded, self.last_good().map(|good| &good.of), to);
+        // What ran goes on running.
+        let healthy = match self.last_good() {
+            Some(_) if self.standing.unhealthy_since.is_none() => Healthy::Yes,
+            _ => Healthy::No,
+        };
         let record = self.ended(
             self.standing.clone(),
             id,
             &result,
-            Healthy::No,
+            healthy,
             "the spec changed",
         );
         self.settle(record, result, None)
@@ -391,7 +386,7 @@ impl Turn<'_> {
             // The services may still be on their way out: that is looked at before anything is submitted.
             Some(Guard::NoData) | None => {
                 let record = self.with(back(Back::Deploy));
-                self.wait(record, self.now, reasons::PROGRESSING, "going back")
+                wait(record, self.now, reasons::PROGRESSING, "going back")
             }
         }
     }
@@ -414,11 +409,7 @@ impl Turn<'_> {
             let message = format!("{}: {}", fault.cause.reason(), fault.message);
             let notice = self.notice(Verb::DeployFailed, id, told, message.clone());
             let record = self.ended(self.standing.clone(), id, &result, Healthy::No, &message);
-            Ok(self.settle(
-                self.quarantined(record, failed, fault),
-                result,
-                Some(notice),
-            ))
+            Ok(self.settle(quarantined(record, failed, fault), result, Some(notice)))
         })
     }
 
@@ -450,4 +441,15 @@ impl Turn<'_> {
             step,
         }
     }
+}
+
+fn seal_step(op: &ForwardOperation) -> Step {
+    Step::Seal {
+        name: snapshot_name(op),
+        volumes: op.covers.clone().unwrap_or_default(),
+    }
+}
+
+fn snapshot_name(op: &ForwardOperation) -> SnapshotName {
+    SnapshotName(op.id.0.to_lowercase())
 }

@@ -8,7 +8,8 @@ use ci_warm_api_types::outcome::{Outcome, Verb};
 use ci_warm_api_types::warm_app::DeletionPolicy;
 use jiff::Timestamp;
 
-use super::{Planned, Turn, plain};
+use super::settle::moved;
+use super::{Planned, Turn, plain, wait};
 use crate::choose::{Choice, choose};
 use crate::decision::{Decision, End, Notice, Step};
 use crate::intent::Want;
@@ -30,7 +31,7 @@ enum Offered {
         message: String,
     },
     /// Something is wanted, and was decided.
-    Decided(Decision),
+    Decided(Box<Decision>),
 }
 
 impl Turn<'_> {
@@ -48,7 +49,7 @@ impl Turn<'_> {
             Want::Run => {}
         }
         let offered = match self.offered()? {
-            Offered::Decided(decision) => return Ok(decision),
+            Offered::Decided(decision) => return Ok(*decision),
             offered => offered,
         };
         match self.last_good() {
@@ -152,9 +153,9 @@ impl Turn<'_> {
                     checked: Some(checked),
                     ..self.standing.clone()
                 };
-                Ok(Offered::Decided(
+                Ok(Offered::Decided(Box::new(
                     self.refused(record, candidate, reason, message),
-                ))
+                )))
             }
             Ok(Preflight::Clear { .. }) => {
                 let (id, number) = self.new_id();
@@ -170,10 +171,8 @@ impl Turn<'_> {
                     checked: Some(checked),
                     ..self.with(Operation::Forward(forward))
                 };
-                Ok(Offered::Decided(Decision::Act {
-                    record,
-                    step: Step::Pull(candidate.clone()),
-                }))
+                let step = Step::Pull(candidate.clone());
+                Ok(Offered::Decided(Box::new(Decision::Act { record, step })))
             }
         }
     }
@@ -186,12 +185,12 @@ impl Turn<'_> {
         reason: &str,
         message: &str,
     ) -> Decision {
-        let result = self.moved(Verb::Refused, self.last_good().map(|good| &good.of), to);
+        let result = moved(Verb::Refused, self.last_good().map(|good| &good.of), to);
         record.result = Some(result.clone());
         let identity = format!("refused-{}-{}-{reason}", to.version, to.digest.short());
         let notice = self.once(
             &mut record,
-            identity,
+            &identity,
             Verb::Refused,
             to.version.clone(),
             format!("{reason}: {message}"),
@@ -208,12 +207,12 @@ impl Turn<'_> {
     fn once(
         &self,
         record: &mut Standing,
-        identity: String,
+        identity: &str,
         verb: Verb,
         attempted: ci_warm_api_types::version::Version,
         message: String,
     ) -> Option<Notice> {
-        record.alerted.insert(identity.clone()).then(|| Notice {
+        record.alerted.insert(identity.to_owned()).then(|| Notice {
             identity: format!(
                 "{}-{}-{identity}",
                 self.intent.instance, self.intent.generation.uid
@@ -246,7 +245,7 @@ impl Turn<'_> {
             Offered::Unknown(why) => {
                 self.wait_idle(self.standing.clone(), reasons::RECIPE_UNREACHABLE, why)
             }
-            Offered::NotDue | Offered::Decided(_) => self.wait(
+            Offered::NotDue | Offered::Decided(_) => wait(
                 self.standing.clone(),
                 self.next_look(),
                 reasons::NO_VERSION,
@@ -267,7 +266,7 @@ impl Turn<'_> {
             checked: Some(checked),
             ..self.standing.clone()
         };
-        self.wait(
+        wait(
             record,
             opens.map_or(look, |opens| opens.min(look)),
             reason,
@@ -277,7 +276,7 @@ impl Turn<'_> {
 
     fn keep_alive(&self, release: &Release, offered: Offered) -> Planned {
         let (why, nonce) = match self.deployment(Some(plain(&release.of)))? {
-            Err(why) => return self.unknown(why),
+            Err(why) => return Ok(self.unknown(why)),
             Ok(Deployment::Draining(what)) => {
                 return Ok(self.wait_soon(reasons::PROGRESSING, format!("draining: {what}")));
             }
@@ -296,7 +295,7 @@ impl Turn<'_> {
                 (why.clone(), Some(self.nonce()))
             }
             Ok(Deployment::Converged) => match self.gate(plain(&release.of))? {
-                Err(why) => return self.unknown(why),
+                Err(why) => return Ok(self.unknown(why)),
                 Ok(gate) if gate.passes > 0 => return Ok(self.alive(offered)),
                 Ok(gate) if gate.failures < self.intent.gate.failures.get() => {
                     return Ok(self.wait_soon(reasons::PROGRESSING, gate.message.clone()));
@@ -329,10 +328,10 @@ impl Turn<'_> {
                 checked: None,
                 ..self.standing.clone()
             };
-            return self.wait(recovered, self.now, reasons::PROGRESSING, "passes again");
+            return wait(recovered, self.now, reasons::PROGRESSING, "passes again");
         }
         match offered {
-            Offered::NotDue | Offered::Decided(_) => self.wait(
+            Offered::NotDue | Offered::Decided(_) => wait(
                 self.standing.clone(),
                 self.next_look(),
                 reasons::HEALTHY,
@@ -369,13 +368,13 @@ impl Turn<'_> {
                 let result = Outcome::moved(verb, from, &held.version);
                 (
                     result,
-                    self.once(&mut record, identity, verb, held.version, held.message),
+                    self.once(&mut record, &identity, verb, held.version, held.message),
                 )
             }
             // What it did then says more than that nothing is done now.
             (None, Some(refused)) if refused.reason == reasons::QUARANTINED => {
                 let message = format!("{} failed here before", refused.version);
-                return self.wait(record, until, reasons::QUARANTINED, message);
+                return wait(record, until, reasons::QUARANTINED, message);
             }
             (None, Some(refused)) => {
                 let result = Outcome::moved(Verb::Refused, from, &refused.version);
@@ -385,20 +384,20 @@ impl Turn<'_> {
                     result,
                     self.once(
                         &mut record,
-                        identity,
+                        &identity,
                         Verb::Refused,
                         refused.version,
                         message,
                     ),
                 )
             }
-            (None, None) => match self.last_good_version() {
-                Some(version) => (Outcome::of(Verb::NoopHealthy, version), None),
-                None => {
+            (None, None) => {
+                let Some(version) = self.last_good_version() else {
                     let message = "the recipe offers no version that may run";
-                    return self.wait(record, until, reasons::NO_VERSION, message);
-                }
-            },
+                    return wait(record, until, reasons::NO_VERSION, message);
+                };
+                (Outcome::of(Verb::NoopHealthy, version), None)
+            }
         };
         record.result = Some(result.clone());
         Decision::Settle {

@@ -8,7 +8,7 @@ use ci_warm_api_types::outcome::{Outcome, Verb};
 
 use super::clock::{self, Reading};
 use super::settle::{Healthy, Told};
-use super::{Planned, Turn};
+use super::{Planned, Turn, wait};
 use crate::decision::{Decision, Step};
 use crate::observed::{Deployment, Subject};
 
@@ -68,7 +68,7 @@ impl Turn<'_> {
             operation: None,
             ..self.standing.clone()
         };
-        self.wait(record, self.now, reasons::PROGRESSING, "the spec changed")
+        wait(record, self.now, reasons::PROGRESSING, "the spec changed")
     }
 
     fn resubmit(&self, keep: &Keeping<'_>, nonce: Option<u64>) -> Planned {
@@ -77,7 +77,7 @@ impl Turn<'_> {
             nonce,
         };
         match self.deployment(Some(subject))? {
-            Err(why) => self.unknown(why),
+            Err(why) => Ok(self.unknown(why)),
             Ok(Deployment::Absent | Deployment::Differs(_)) => {
                 let record = self.with(keep.at(Keep::Submit { nonce }));
                 Ok(Decision::Act {
@@ -96,7 +96,7 @@ impl Turn<'_> {
                     self.now,
                     self.intent.gate.deadline,
                 ))));
-                Ok(self.wait(
+                Ok(wait(
                     record,
                     self.now,
                     reasons::PROGRESSING,

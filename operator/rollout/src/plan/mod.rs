@@ -146,23 +146,6 @@ impl Turn<'_> {
         self.observed.gate.answer(|| Question::Gate(subject))
     }
 
-    fn wait(
-        &self,
-        record: Standing,
-        until: Timestamp,
-        reason: &'static str,
-        message: impl Into<String>,
-    ) -> Decision {
-        Decision::Wait {
-            record,
-            until,
-            why: Why {
-                reason,
-                message: message.into(),
-            },
-        }
-    }
-
     /// Looks again soon: something is on its way, or could not be told.
     fn wait_soon(&self, reason: &'static str, message: impl Into<String>) -> Decision {
         self.wait_recording(self.standing.clone(), reason, message)
@@ -175,7 +158,7 @@ impl Turn<'_> {
         reason: &'static str,
         message: impl Into<String>,
     ) -> Decision {
-        self.wait(record, self.after(self.intent.gate.every), reason, message)
+        wait(record, self.after(self.intent.gate.every), reason, message)
     }
 
     fn wait_idle(
@@ -184,11 +167,11 @@ impl Turn<'_> {
         reason: &'static str,
         message: impl Into<String>,
     ) -> Decision {
-        self.wait(record, self.after(self.intent.gate.idle), reason, message)
+        wait(record, self.after(self.intent.gate.idle), reason, message)
     }
 
-    fn unknown(&self, why: &str) -> Planned {
-        Ok(self.wait_soon(reasons::ENGINE_UNREACHABLE, why))
+    fn unknown(&self, why: &str) -> Decision {
+        self.wait_soon(reasons::ENGINE_UNREACHABLE, why)
     }
 
     fn after(&self, span: jiff::SignedDuration) -> Timestamp {
@@ -198,7 +181,7 @@ impl Turn<'_> {
     /// Removes services until nothing of the stack is left, then goes on with `then`.
     fn undeploy(&self, same: Operation, then: impl FnOnce() -> Planned) -> Planned {
         match self.deployment(None)? {
-            Err(why) => self.unknown(why),
+            Err(why) => Ok(self.unknown(why)),
             Ok(Deployment::Absent) => then(),
             Ok(Deployment::Draining(what)) => {
                 Ok(self.wait_soon(reasons::PROGRESSING, format!("draining: {what}")))
@@ -215,5 +198,21 @@ fn plain(candidate: &Candidate) -> Subject {
     Subject {
         release: candidate.clone(),
         nonce: None,
+    }
+}
+
+fn wait(
+    record: Standing,
+    until: Timestamp,
+    reason: &'static str,
+    message: impl Into<String>,
+) -> Decision {
+    Decision::Wait {
+        record,
+        until,
+        why: Why {
+            reason,
+            message: message.into(),
+        },
     }
 }

@@ -4,7 +4,7 @@ use ci_warm_api_types::conditions::reasons;
 use ci_warm_api_types::journal::{Operation, OperationId, Remove, Standing};
 use ci_warm_api_types::warm_app::DeletionPolicy;
 
-use super::{Planned, Turn};
+use super::{Planned, Turn, wait};
 use crate::decision::{Decision, End, Step};
 use crate::intent::Want;
 use crate::observed::{Purged, Question};
@@ -49,7 +49,7 @@ impl Turn<'_> {
                 self.undeploy(same(at), || Ok(self.undeployed(id)))
             }
             (Remove::Purge, _) => match self.observed.purged.answer(|| Question::Purged)? {
-                Err(why) => self.unknown(why),
+                Err(why) => Ok(self.unknown(why)),
                 Ok(Purged::Remains) => Ok(Decision::Act {
                     record: self.with(same(at)),
                     step: Step::Purge,
@@ -94,9 +94,7 @@ impl Turn<'_> {
         };
         match self.intent.want {
             Want::Gone(_) => self.gone(record),
-            Want::Run | Want::Suspended => {
-                self.wait(record, self.now, reasons::PROGRESSING, "purged")
-            }
+            Want::Run | Want::Suspended => wait(record, self.now, reasons::PROGRESSING, "purged"),
         }
     }
 

@@ -17,24 +17,6 @@ pub(super) struct Told {
 }
 
 impl Turn<'_> {
-    /// A result about a move. Where only the configuration differs, the digest tells the two apart.
-    pub(super) fn moved(&self, verb: Verb, from: Option<&Candidate>, to: &Candidate) -> Outcome {
-        let text = |candidate: &Candidate, other: Option<&Candidate>| match other {
-            Some(other) if other.version == candidate.version => {
-                format!("{}#{}", candidate.version, candidate.digest.short())
-            }
-            _ => candidate.version.to_string(),
-        };
-        let from_text = from.map(|from| text(from, Some(to)));
-        Outcome::moved(
-            verb,
-            from_text
-                .as_ref()
-                .map(|text| text as &dyn std::fmt::Display),
-            text(to, from),
-        )
-    }
-
     /// The journal without its operation, with one more line of history.
     pub(super) fn ended(
         &self,
@@ -55,23 +37,6 @@ impl Turn<'_> {
         });
         let excess = record.history.len().saturating_sub(Standing::HISTORY);
         record.history.drain(..excess);
-        record
-    }
-
-    /// The journal with this release marked as failed, unless it was only in the way of a new spec.
-    pub(super) fn quarantined(
-        &self,
-        mut record: Standing,
-        failed: &Candidate,
-        fault: &Fault,
-    ) -> Standing {
-        if fault.cause != Cause::Superseded && !record.is_quarantined(failed) {
-            record.quarantine.push(Quarantined {
-                version: failed.version.clone(),
-                digest: failed.digest.clone(),
-                cause: fault.cause,
-            });
-        }
         record
     }
 
@@ -121,4 +86,34 @@ impl Turn<'_> {
 pub(super) enum Healthy {
     Yes,
     No,
+}
+
+/// A result about a move. Where only the configuration differs, the digest tells the two apart.
+pub(super) fn moved(verb: Verb, from: Option<&Candidate>, to: &Candidate) -> Outcome {
+    let text = |candidate: &Candidate, other: Option<&Candidate>| match other {
+        Some(other) if other.version == candidate.version => {
+            format!("{}#{}", candidate.version, candidate.digest.short())
+        }
+        _ => candidate.version.to_string(),
+    };
+    let from_text = from.map(|from| text(from, Some(to)));
+    Outcome::moved(
+        verb,
+        from_text
+            .as_ref()
+            .map(|text| text as &dyn std::fmt::Display),
+        text(to, from),
+    )
+}
+
+/// The journal with this release marked as failed, unless it was only in the way of a new spec.
+pub(super) fn quarantined(mut record: Standing, failed: &Candidate, fault: &Fault) -> Standing {
+    if fault.cause != Cause::Superseded && !record.is_quarantined(failed) {
+        record.quarantine.push(Quarantined {
+            version: failed.version.clone(),
+            digest: failed.digest.clone(),
+            cause: fault.cause,
+        });
+    }
+    record
 }

@@ -59,12 +59,13 @@ pub fn moved(state: &State, what: Move) -> Option<State> {
             respec(world, want);
         }
         (Move::Suspend, Some(Want::Run)) => respec(world, Want::Suspended),
-        (Move::Resume, Some(Want::Suspended)) => respec(world, Want::Run),
         // Deleting an object does not change its generation.
         (Move::Delete(policy), Some(Want::Run | Want::Suspended)) => {
             world.want = Some(Want::Gone(policy));
         }
-        (Move::Create, None | Some(Want::Gone(_))) => respec(world, Want::Run),
+        (Move::Resume, Some(Want::Suspended)) | (Move::Create, None | Some(Want::Gone(_))) => {
+            respec(world, Want::Run);
+        }
         (Move::Dependency, Some(_)) => world.dependency_ready = !world.dependency_ready,
         (Move::StackUp, want) if want != Some(Want::Gone(DeletionPolicy::Purge)) => {
             by_hand(&next.standing, world)?;
@@ -77,7 +78,7 @@ pub fn moved(state: &State, what: Move) -> Option<State> {
         (Move::Retry, Some(_)) => next.standing = apply(&next.standing, &Request::Retry),
         (Move::Reconcile, Some(_)) => next.standing = apply(&next.standing, &Request::Reconcile),
         (Move::StackRm | Move::Drift | Move::Crash | Move::Ail | Move::Curse, _) => {
-            hurt(world, what)?
+            hurt(world, what)?;
         }
         _ => return None,
     }
@@ -200,8 +201,12 @@ fn effect(scenario: &Scenario, state: &mut State, step: &Step, part: Part) -> Re
                 world.stack = Stack::Draining;
             }
         }
-        Step::Seal { name, .. } => {
+        Step::Seal { name, volumes } => {
             ensure(world.stack == Stack::Absent, "13: sealed while deployed")?;
+            ensure(
+                *volumes == crate::world::volumes(),
+                "2: sealed is not what is covered",
+            )?;
             if part == Part::Whole {
                 let bytes = world.data;
                 let before = world.snapshots.insert(name.0.clone(), bytes);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use ci_warm_api_types::journal::Standing;
+use ci_warm_api_types::journal::{Operation, Standing};
 use ci_warm_api_types::warm_app::DeletionPolicy;
 use ci_warm_rollout::{Decision, End, Want};
 
@@ -59,7 +59,7 @@ pub fn explore(scenario: &Scenario, first: State) -> usize {
     search.visit(first, 0, "start".to_owned());
     while let Some((index, state)) = search.queue.pop_front() {
         assert!(
-            search.nodes.len() < 500_000,
+            search.nodes.len() < 5_000_000,
             "{}: there is no end to it:\n{}",
             scenario.name,
             search.way_to(index)
@@ -257,7 +257,7 @@ impl Search<'_> {
             let node = &self.nodes[*index];
             match &node.goal {
                 Ok(Rest::Quiet) if node.calm == Calm::Busy => {
-                    fail(*index, "it never comes to rest")
+                    fail(*index, "it never comes to rest");
                 }
                 Ok(Rest::Trying) if i64::try_from(ticks).unwrap() < DEADLINE => {
                     fail(*index, "it tries without end");
@@ -348,7 +348,7 @@ fn done(scenario: &Scenario, state: &State, turn: &Turn) -> Result<(State, Calm)
 
 fn later(scenario: &Scenario, state: &State, record: &Standing, waits: bool) -> (State, Calm) {
     let mut next = recorded(state, record);
-    let phase = |standing: &Standing| standing.operation.as_ref().map(|op| op.phase());
+    let phase = |standing: &Standing| standing.operation.as_ref().map(Operation::phase);
     let moves = phase(record) != phase(&state.standing);
     if waits {
         next.world.progress(scenario);

@@ -305,7 +305,7 @@ impl World {
 
     /// One tick of the clock in which everything that can move does.
     pub fn progress(&mut self, scenario: &Scenario) {
-        match self.stack.clone() {
+        match self.stack {
             Stack::Absent => {}
             Stack::Draining => self.stack = Stack::Absent,
             Stack::Running {

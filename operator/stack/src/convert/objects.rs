@@ -1,11 +1,12 @@
 //! Networks, secrets and configs of a stack.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
 use super::{Contents, DEFAULT_NETWORK, PutFilled, To, check_name, is_external, networks_of};
-use crate::base64;
 use crate::error::{LoadError, Problem, Warning};
 use crate::model::{self, Compose, Owner, Service};
 use crate::stack::{FileObject, Network};
@@ -189,7 +190,7 @@ fn body(
                 limit_bytes - 1
             )));
         }
-        body.insert("Data".to_owned(), json!(base64::encode(data)));
+        body.insert("Data".to_owned(), json!(STANDARD.encode(data)));
     } else {
         let mut driver = Map::new();
         driver.put_text("Name", &object.driver);

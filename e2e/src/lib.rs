@@ -10,20 +10,19 @@
 mod command;
 mod docker;
 pub mod http;
-mod look;
 mod operator;
 mod ports;
 mod recipe;
 mod registry;
 mod rig;
 mod scene;
+mod snapshots;
 mod variant;
 mod volume;
 mod wait;
 
 pub use command::Ran;
 pub use docker::Docker;
-pub use look::{Condition, Untouched};
 pub use operator::{Ccctl, Operator};
 pub use ports::free_port;
 pub use recipe::{Draft, RecipeRepo};

@@ -16,7 +16,7 @@ const ROLLED_BACK: &str = "rolled-back:1.1.0+1.1->1.0.0+1.0";
 fn deployed(name: &str, more: &str) -> (Scene, Operator) {
     let scene = Scene::new(name);
     scene.publish(V1, &Variant::v1());
-    scene.apply(&scene.quick(more));
+    scene.declare(&scene.quick_warm_app(more));
     let operator = scene.operator();
     scene.wait_for_result(&format!("deployed:{V1}"));
     scene.wait_for_version("1");
@@ -118,11 +118,13 @@ fn a_release_that_only_its_probe_refuses_should_be_undone_with_its_data() {
         "the failed release rewrote the data"
     );
     let extra = format!("{}_extra", scene.stack());
-    let written = scene.docker().volume_path(&extra).join("records.v2");
-    wait_until(
+    wait_for(
         "the failed release to write to its own volume",
         LIMIT,
-        || written.exists(),
+        || match http::post(port, "/records", "new") {
+            Ok(answer) if answer.status == 201 => Ok(()),
+            seen => Err(format!("{seen:?}\n{}", scene.tasks())),
+        },
     );
 
     expect_rolled_back(&scene, &before, "HealthGateFailed");
@@ -153,17 +155,17 @@ fn a_release_that_only_its_probe_refuses_should_be_undone_with_its_data() {
     assert!(aside.join(&extra).join("records.v2").exists());
 
     // It is not tried again by itself.
-    let untouched = scene.untouched();
+    let untouched = scene.deployed();
     scene.ask("reconcile");
     scene.wait_for_status("quarantined");
-    assert_eq!(scene.untouched(), untouched);
+    assert_eq!(scene.deployed(), untouched);
 }
 
 #[test]
 fn an_image_that_cannot_be_pulled_should_be_refused_before_anything_stops() {
     let registry = Registry::start();
     let (scene, _operator) = deployed("nopull", "");
-    let untouched = scene.untouched();
+    let untouched = scene.deployed();
     let before = scene.docker().volume_hash(&scene.volume());
     let missing = format!("127.0.0.1:{}/records:none", registry.port());
     scene.recipe().publish(V2, &missing);
@@ -171,7 +173,7 @@ fn an_image_that_cannot_be_pulled_should_be_refused_before_anything_stops() {
     scene.wait_for_result("refused:1.0.0+1.0->1.1.0+1.1");
     scene.wait_for_alert("refused", &missing);
     scene.wait_for_ready("True", "Healthy");
-    assert_eq!(scene.untouched(), untouched);
+    assert_eq!(scene.deployed(), untouched);
     assert_eq!(scene.docker().volume_hash(&scene.volume()), before);
     assert!(scene.copies().is_empty());
 }
@@ -219,8 +221,8 @@ fn a_placement_that_no_node_meets_should_be_undone() {
 #[test]
 fn tasks_that_keep_failing_should_be_undone_before_the_deadline() {
     let (scene, _operator) = deployed("crash", "");
-    let slow = scene.quick("").replace("deadline: 20s", "deadline: 10m");
-    scene.apply(&slow);
+    let slow = scene.quick_warm_app("").replace("deadline: 20s", "deadline: 10m");
+    scene.declare(&slow);
     scene.wait_for_status("observedGeneration: 2");
     let before = scene.docker().volume_hash(&scene.volume());
     let crash = Variant::custom(
@@ -240,7 +242,7 @@ fn an_upgrade_should_be_undone_when_all_that_made_the_old_release_is_gone() {
         registry.push(scene.rig(), &Variant::v2_broken(), "2"),
     );
     scene.recipe().publish(V1, &one);
-    scene.apply(
+    scene.declare(
         &scene
             .quick("")
             .replace("env: {", "env: { TIMEOUT: \"111\","),
@@ -255,7 +257,7 @@ fn an_upgrade_should_be_undone_when_all_that_made_the_old_release_is_gone() {
 
     // The manifest and the version change together, so nothing but the stored release has the 111.
     scene.recipe().publish(V2, &two);
-    scene.apply(
+    scene.declare(
         &scene
             .quick("")
             .replace("env: {", "env: { TIMEOUT: \"222\","),
@@ -265,7 +267,7 @@ fn an_upgrade_should_be_undone_when_all_that_made_the_old_release_is_gone() {
     scene.recipe().delete();
     fs::remove_dir_all(scene.root().join("recipes")).unwrap();
     registry.stop();
-    scene.apply("this is no manifest: [");
+    scene.declare("this is no manifest: [");
     assert_eq!(scene.app_label(&label), "222");
 
     expect_rolled_back(&scene, &before, "HealthGateFailed");
@@ -284,7 +286,7 @@ fn a_failure_that_the_spec_does_not_roll_back_should_wait_for_a_person() {
     scene.wait_for_alert("deploy-failed", "rollback.on does not name it");
     assert_eq!(scene.records(), ["first", "second"]);
     assert_eq!(scene.copies().len(), 1, "the snapshot is kept");
-    let untouched = scene.untouched();
+    let untouched = scene.deployed();
     let data = scene.docker().volume_hash(&scene.volume());
     scene.ask("reconcile");
     wait_until("the request to be taken", LIMIT, || {
@@ -293,7 +295,7 @@ fn a_failure_that_the_spec_does_not_roll_back_should_wait_for_a_person() {
             .is_empty()
     });
     scene.wait_for_condition("Stalled", "True", "HealthGateFailed");
-    assert_eq!(scene.untouched(), untouched);
+    assert_eq!(scene.deployed(), untouched);
     assert_eq!(scene.docker().volume_hash(&scene.volume()), data);
 
     // Mended by a person, and taken up again.
@@ -301,7 +303,7 @@ fn a_failure_that_the_spec_does_not_roll_back_should_wait_for_a_person() {
     scene.ask("retry");
     scene.wait_for_result(UPGRADED);
     scene.wait_for_ready("True", "Healthy");
-    assert_eq!(scene.untouched(), untouched);
+    assert_eq!(scene.deployed(), untouched);
 }
 
 #[test]

@@ -29,6 +29,7 @@ tini tini
 setfacl acl
 setfattr attr
 git git
+curl curl
 tar tar
 ps procps
 cc gcc

@@ -9,7 +9,9 @@
 
 mod command;
 mod docker;
+mod gatekeeper;
 pub mod http;
+mod look;
 mod operator;
 mod ports;
 mod recipe;
@@ -23,6 +25,8 @@ mod wait;
 
 pub use command::Ran;
 pub use docker::Docker;
+pub use gatekeeper::Gatekeeper;
+pub use look::{Condition, Deployed};
 pub use operator::{Ccctl, Operator};
 pub use ports::free_port;
 pub use recipe::{Draft, RecipeRepo};

@@ -3,6 +3,7 @@
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
@@ -25,25 +26,36 @@ pub struct Scene {
     rig: &'static Rig,
     app: String,
     port: u16,
-    directory: TempDir,
+    directory: Arc<TempDir>,
     recipe: RecipeRepo,
 }
 
 impl Scene {
     /// `name` is a few lower-case letters that say whose it is; a number that no other scene has is added.
     pub fn new(name: &str) -> Self {
-        let number = SCENES.fetch_add(1, Ordering::Relaxed);
-        let scene = Self {
-            rig: Rig::get(),
-            app: format!("{name}-{}-{number}", std::process::id()),
-            port: free_port(),
-            directory: tempfile::tempdir().expect("a temporary directory"),
-            recipe: RecipeRepo::new(),
-        };
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let scene = Self::within(name, Arc::new(directory));
         fs::create_dir(scene.root())
             .and_then(|()| fs::write(scene.root().join(".ci-warm"), "ci-warm/v1alpha1\n"))
             .expect("a temporary directory takes directories");
         scene
+    }
+
+    /// Another app under the root of this one, with a recipe and a port of its own.
+    #[must_use]
+    pub fn beside(&self, name: &str) -> Self {
+        Self::within(name, Arc::clone(&self.directory))
+    }
+
+    fn within(name: &str, directory: Arc<TempDir>) -> Self {
+        let number = SCENES.fetch_add(1, Ordering::Relaxed);
+        Self {
+            rig: Rig::get(),
+            app: format!("{name}-{}-{number}", std::process::id()),
+            port: free_port(),
+            directory,
+            recipe: RecipeRepo::new(),
+        }
     }
 
     /// The app's name, as in `metadata.name`.

@@ -220,7 +220,7 @@ impl Desk<'_> {
             }
             let tree = mirror.tree(&tagged.commit).await.ok()?;
             for note in notes_of(&tagged.version, &[&tree]).await.ok()? {
-                text.push_str(&format!("{}:\n{}\n", note.version, note.text.trim_end()));
+                text.extend([&note.version.to_string(), ":\n", note.text.trim_end(), "\n"]);
             }
         }
         (!text.is_empty()).then_some(text)

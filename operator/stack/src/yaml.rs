@@ -178,7 +178,7 @@ impl<'text> Builder<'text> {
             Some(Ok(found)) => Ok(found),
             Some(Err(error)) => {
                 let marker = *error.marker();
-                let problem = Problem::Syntax(error.info().to_owned());
+                let problem = Problem::Syntax(error.info());
                 Err(self.fail(Span::empty(marker), problem))
             }
             None => Ok((Event::StreamEnd, Span::default())),

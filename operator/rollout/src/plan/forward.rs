@@ -28,7 +28,7 @@ impl Turn<'_> {
             Forward::Pull => self.pull(op),
             Forward::Freeze => self.freeze(op),
             Forward::Undeploy => self.undeploy(Operation::Forward(op.clone()), || {
-                Ok(self.act(op, Forward::Seal, seal_step(op)))
+                Ok(self.act(op, Forward::Seal, self.seal_step(op)))
             }),
             Forward::Seal => self.seal(op),
             Forward::Deploy(guard) => self.deploy(op, guard),
@@ -113,10 +113,10 @@ impl Turn<'_> {
             match self
                 .observed
                 .seal
-                .answer(|| Question::Seal(snapshot_name(op)))?
+                .answer(|| Question::Seal(self.snapshot_name(op)))?
             {
                 Err(why) => Ok(self.unknown(why)),
-                Ok(Seal::Absent) => Ok(self.act(op, Forward::Seal, seal_step(op))),
+                Ok(Seal::Absent) => Ok(self.act(op, Forward::Seal, self.seal_step(op))),
                 Ok(Seal::Whole(sealed)) => Ok(self.submit(op, Guard::Sealed(sealed.clone()))),
             }
         })
@@ -441,15 +441,15 @@ impl Turn<'_> {
             step,
         }
     }
-}
 
-fn seal_step(op: &ForwardOperation) -> Step {
-    Step::Seal {
-        name: snapshot_name(op),
-        volumes: op.covers.clone().unwrap_or_default(),
+    fn seal_step(&self, op: &ForwardOperation) -> Step {
+        Step::Seal {
+            name: self.snapshot_name(op),
+            volumes: op.covers.clone().unwrap_or_default(),
+        }
     }
-}
 
-fn snapshot_name(op: &ForwardOperation) -> SnapshotName {
-    SnapshotName(op.id.0.to_lowercase())
+    fn snapshot_name(&self, op: &ForwardOperation) -> SnapshotName {
+        SnapshotName::of(&self.intent.instance, &op.id)
+    }
 }

@@ -113,6 +113,10 @@ fn act(scenario: &Scenario, state: &State, record: &Standing, step: &Step) -> Re
     };
     if before.is_none() {
         ensure(
+            record.operations > state.standing.operations,
+            "7: two operations of one number",
+        )?;
+        ensure(
             matches!(
                 world.want,
                 Some(Want::Run | Want::Gone(DeletionPolicy::Undeploy | DeletionPolicy::Purge))
@@ -159,7 +163,7 @@ fn act(scenario: &Scenario, state: &State, record: &Standing, step: &Step) -> Re
         },
         Step::Restore { sealed, operation } => ensure(
             matches!(after, Operation::Back(op) if op.id == *operation
-                && sealed.name.0 == op.id.0.to_lowercase()
+                && sealed.name.0.ends_with(&op.id.0.to_lowercase())
                 && matches!(op.at, Back::Restore(_))),
             "11: restored from another operation's snapshot",
         ),

@@ -226,6 +226,7 @@ fn removal_should_go_as_far_as_it_was_asked() {
     let removing = |at, want| {
         case()
             .operation(Operation::Remove { id: id(), at })
+            .with(|case| case.standing.unhealthy_since = Some(crate::case::at(-9)))
             .with(|case| case.intent.want = want)
     };
     let gone = Want::Gone;
@@ -236,6 +237,7 @@ fn removal_should_go_as_far_as_it_was_asked() {
         .check("idle: removed, tells nobody +0");
     assert_eq!(record(&decision).last_good, case().standing.last_good);
     assert_eq!(record(&decision).checked, None);
+    assert_eq!(record(&decision).unhealthy_since, None);
     absent(Remove::Undeploy, gone(DeletionPolicy::Purge)).check("Remove/Purge: act Purge");
     removing(Remove::Undeploy, gone(DeletionPolicy::Orphan))
         .check("idle: removed, tells nobody +0");

@@ -258,6 +258,21 @@ fn look_at_the_versions_should_say_what_it_came_to() {
 }
 
 #[test]
+fn upgrade_should_begin_with_a_number_of_its_own() {
+    let begun = case()
+        .due()
+        .offers(vec![offer("1.1.0+1.1")], "a")
+        .check("Forward/Pull: act Pull");
+    let standing = record(&begun);
+    assert_eq!(standing.operations, 5);
+    let id = standing.operation.as_ref().unwrap().id().clone();
+    assert_eq!(id.0, "20260101T000000Z-0005");
+    let checked = standing.checked.as_ref().unwrap();
+    assert_eq!(checked.at, crate::case::NOW);
+    assert_eq!(checked.latest, Some(version("1.1.0+1.1")));
+}
+
+#[test]
 fn window_should_hold_back_other_versions_only() {
     let shut = || window("02:00", "03:00");
     let due = |text: &str, digest: &str| case().due().offers(vec![offer(text)], digest);

@@ -24,7 +24,7 @@ pub fn volumes() -> BTreeSet<VolumeName> {
 
 pub fn sealed() -> Sealed {
     Sealed {
-        name: SnapshotName::from("20260101t000000z-0004"),
+        name: SnapshotName::from("app-20260101t000000z-0004"),
         volumes: volumes(),
     }
 }
@@ -175,7 +175,7 @@ fn forward_should_go_from_step_to_step() {
         .deployment(Deployment::Absent)
         .check("Forward/Seal: act Seal");
     let seal = Step::Seal {
-        name: SnapshotName::from("20260101t000000z-0004"),
+        name: SnapshotName::from("app-20260101t000000z-0004"),
         volumes: volumes(),
     };
     assert!(matches!(sealing, Decision::Act { step, .. } if step == seal));

@@ -35,18 +35,10 @@ fn expect_rolled_back(scene: &Scene, before: &VolumeHash, cause: &str) {
         "the bytes from before"
     );
     assert_eq!(scene.records(), ["first", "second"]);
-    let alert = scene.wait_for_alert("rolled-back", "\"recovered\"");
-    for part in [
-        "\"recovered\": true",
-        "\"attempted\": \"1.1.0+1.1\"",
-        "\"last_good\": \"1.0.0+1.0\"",
-    ] {
-        let squeezed = part.replace(": ", ":");
-        assert!(
-            alert.contains(part) || alert.contains(&squeezed),
-            "{part}: {alert}"
-        );
-    }
+    let alert = scene.wait_for_alert("rolled-back", "");
+    assert_eq!(alert["recovered"], true, "{alert}");
+    assert_eq!(alert["attempted"], V2, "{alert}");
+    assert_eq!(alert["last_good"], V1, "{alert}");
     scene.wait_for_condition("RolledBack", "True", "RolledBack");
     scene.wait_for_condition(cause, "True", cause);
     scene.wait_for_ready("False", "RolledBack");
@@ -193,7 +185,9 @@ fn tasks_that_cannot_start_should_be_undone() {
         .publish();
     scene.ask("reconcile");
     scene.wait_for_result(ROLLED_BACK);
-    let fault = scene.wait_for_alert("rolled-back", "no-such-program");
+    let fault = scene
+        .wait_for_alert("rolled-back", "no-such-program")
+        .to_string();
     let cause = if fault.contains("DeployFailed") {
         "DeployFailed"
     } else {
@@ -215,13 +209,15 @@ fn a_placement_that_no_node_meets_should_be_undone() {
     scene.ask("reconcile");
     scene.wait_for_result(ROLLED_BACK);
     expect_rolled_back(&scene, &before, "DeployFailed");
-    assert!(scene.alerts("rolled-back")[0].contains("no suitable node"));
+    scene.wait_for_alert("rolled-back", "no suitable node");
 }
 
 #[test]
 fn tasks_that_keep_failing_should_be_undone_before_the_deadline() {
     let (scene, _operator) = deployed("crash", "");
-    let slow = scene.quick_warm_app("").replace("deadline: 20s", "deadline: 10m");
+    let slow = scene
+        .quick_warm_app("")
+        .replace("deadline: 20s", "deadline: 10m");
     scene.declare(&slow);
     scene.wait_for_status("observedGeneration: 2");
     let before = scene.docker().volume_hash(&scene.volume());
@@ -329,10 +325,7 @@ fn a_rollback_without_its_data_should_stop_and_keep_everything() {
     scene.wait_for_result("rollback-failed:1.1.0+1.1->1.0.0+1.0");
     scene.wait_for_ready("False", "RollbackFailed");
     let alert = scene.wait_for_alert("rollback-failed", "going back failed");
-    assert!(
-        alert.replace(' ', "").contains("\"recovered\":false"),
-        "{alert}"
-    );
+    assert_eq!(alert["recovered"], false, "{alert}");
     scene.wait_for_condition("Stalled", "True", "RestoreFailed");
     assert_eq!(
         scene.docker().volume_hash(&scene.volume()),
@@ -359,4 +352,145 @@ fn a_rollback_without_its_data_should_stop_and_keep_everything() {
     file.set_modified(time).unwrap();
     scene.ask("retry");
     expect_rolled_back(&scene, &before, "HealthGateFailed");
+}
+
+#[test]
+fn a_volume_of_an_older_release_should_outlive_a_rollback() {
+    let scene = Scene::new("left");
+    let (one, port) = (scene.rig().image(&Variant::v1()), free_port());
+    let more = format!(
+        "\n  old:\n    image: {one}\n    volumes: [\"old:/data\"]\n    \
+         ports: [{{ target: 8080, published: {port}, protocol: tcp, mode: host }}]\n    \
+         deploy: {{ endpoint_mode: dnsrr }}\n\nvolumes:\n  data:\n  old:\n"
+    );
+    let draft = scene.recipe().version("0.9.0+1.0", &one);
+    draft.replace("\nvolumes:\n  data:\n", &more).publish();
+    scene.declare(&scene.quick_warm_app(""));
+    let _operator = scene.operator();
+    scene.wait_for_result("deployed:0.9.0+1.0");
+    http::post(port, "/records", "of the older release").unwrap();
+    scene.add_record("first");
+    scene.add_record("second");
+    scene.offer(V1, &Variant::v1());
+    scene.wait_for_result("upgraded:0.9.0+1.0->1.0.0+1.0");
+    let old = format!("{}_old", scene.stack());
+    let (before, kept) = (
+        scene.docker().volume_hash(&scene.volume()),
+        scene.docker().volume_hash(&old),
+    );
+
+    let crash = Variant::custom(
+        "crash-2",
+        &["--version", "2", "--format", "2", "--crash", "3"],
+    );
+    scene.offer(V2, &crash);
+    expect_rolled_back(&scene, &before, "TasksFailing");
+    assert_eq!(scene.docker().volume_hash(&old), kept);
+}
+
+#[test]
+fn an_app_without_volumes_should_be_upgraded_and_undone_as_any_other() {
+    let scene = Scene::new("empty");
+    let publish = |version: &str, variant: &Variant| {
+        let draft = scene.recipe().version(version, &scene.rig().image(variant));
+        draft
+            .replace(
+                "    volumes:\n      - \"data:/data\"\n",
+                "    tmpfs: [/data]\n",
+            )
+            .replace("\nvolumes:\n  data:\n", "")
+            .publish();
+    };
+    publish(V1, &Variant::v1());
+    scene.declare(&scene.quick_warm_app(""));
+    let _operator = scene.operator();
+    scene.wait_for_result(&format!("deployed:{V1}"));
+    publish("1.0.1+1.0", &Variant::v1_1());
+    scene.ask("reconcile");
+    scene.wait_for_result("upgraded:1.0.0+1.0->1.0.1+1.0");
+    publish(V2, &Variant::crash());
+    scene.ask("reconcile");
+    scene.wait_for_result("rolled-back:1.1.0+1.1->1.0.1+1.0");
+    scene.wait_for_version("1.1");
+}
+
+#[test]
+fn a_snapshot_that_a_person_asks_for_should_wait_until_nothing_runs() {
+    let (scene, _operator) = deployed("person", "");
+    scene.declare_snapshot("early", "");
+    let status = scene.wait_for_snapshot("early", "readyToUse: false");
+    assert!(status.contains("is deployed"), "{status}");
+    assert!(scene.copies().is_empty());
+    assert!(scene.records().len() == 2, "the app was left alone");
+
+    // Taken away, with the data left where it is.
+    scene.ccctl().run(&["delete", &scene.object()]);
+    scene.wait_for_no_services();
+    let before = scene.docker().volume_hash(&scene.volume());
+    scene.declare_snapshot("kept", "  deletionPolicy: Retain\n");
+    let status = scene
+        .wait_for_snapshot("kept", "readyToUse: true")
+        .replace('"', "");
+    for part in [
+        "version: 1.0.0+1.0",
+        "commit: ",
+        "restoreSize: ",
+        &format!("name: {}", scene.volume()),
+    ] {
+        assert!(status.contains(part), "{part}:\n{status}");
+    }
+    scene.wait_for_snapshot("early", "readyToUse: true");
+    assert_eq!(scene.copies(), ["early", "kept"]);
+    assert_eq!(scene.docker().volume_hash(&scene.volume()), before);
+
+    for name in ["early", "kept"] {
+        fs::remove_file(scene.root().join(format!("snapshots/{name}.yaml"))).unwrap();
+        wait_until("the Snapshot to go", LIMIT, || {
+            scene.snapshot_status(name).is_empty()
+        });
+    }
+    assert_eq!(scene.copies(), ["kept"]);
+}
+
+#[test]
+fn a_restore_that_was_killed_should_be_finished_before_anything_starts() {
+    let (scene, operator) = deployed("killed", "");
+    let block = "x".repeat(1_000_000);
+    for _ in 0..150 {
+        scene.add_record(&block);
+    }
+    let before = scene.docker().volume_hash(&scene.volume());
+    let path = scene.docker().volume_path(&scene.volume());
+    let marker = path.with_file_name("._data.ci-warm-restoring");
+    scene.offer(V2, &Variant::v2_broken());
+    scene.wait_for_version("2");
+    let mut operator = Some(operator);
+    for _ in 0..2 {
+        let end = std::time::Instant::now() + LIMIT;
+        while !marker.exists() {
+            assert!(
+                std::time::Instant::now() < end,
+                "no restore: {}",
+                scene.operator_log()
+            );
+            std::thread::yield_now();
+        }
+        operator.take().unwrap().kill();
+        assert!(marker.exists(), "killed in the middle");
+        assert!(scene.docker().services(&scene.stack()).is_empty());
+        operator = Some(scene.operator());
+    }
+    while marker.exists() {
+        assert!(
+            scene.docker().containers(&scene.stack()).is_empty(),
+            "nothing starts on data that is half put back"
+        );
+    }
+    scene.wait_for_result(ROLLED_BACK);
+    scene.wait_for_version("1");
+    assert_eq!(scene.docker().volume_hash(&scene.volume()), before);
+    assert_eq!(scene.alerts_for("rolled-back").len(), 1);
+    let left = fs::read_dir(path.parent().unwrap()).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["_data"], "nothing is left beside the volume");
 }

@@ -396,7 +396,7 @@ fn an_app_without_volumes_should_be_upgraded_and_undone_as_any_other() {
         draft
             .replace(
                 "    volumes:\n      - \"data:/data\"\n",
-                "    tmpfs: [/data]\n",
+                "    volumes: [{ type: tmpfs, target: /data }]\n",
             )
             .replace("\nvolumes:\n  data:\n", "")
             .publish();

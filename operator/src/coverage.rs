@@ -331,7 +331,8 @@ async fn anonymous_by_image(look: Look<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
-fn named(stack: &Stack) -> impl Iterator<Item = String> + '_ {
+/// The named volumes that a stack mounts, as the engine knows them.
+pub(crate) fn named(stack: &Stack) -> impl Iterator<Item = String> + '_ {
     stack
         .volumes
         .iter()

@@ -12,7 +12,7 @@ use ci_warm_rollout::Step;
 use thiserror::Error;
 
 use super::observe::Desk;
-use crate::coverage::is_plain;
+use crate::coverage::{is_plain, named};
 use crate::deploy::{self, DeployError};
 use crate::files::{self, FileError};
 use crate::instance::{Instance, InstanceError, Recorded};
@@ -152,21 +152,13 @@ impl Desk<'_> {
     /// Nothing starts on data that is half put back.
     async fn nothing_half_restored(&self, candidate: &Candidate) -> Result<(), ActError> {
         let frozen = self.stored_release(candidate).map_err(ActError::Other)?;
-        for name in frozen
-            .stack
-            .volumes
-            .iter()
-            .filter_map(|volume| volume.source.as_ref())
-        {
-            let Some(volume) = self.engine.volume(name).await? else {
+        for name in named(&frozen.stack) {
+            let Some(volume) = self.engine.volume(&name).await? else {
                 continue;
             };
             if let Some(marker) = ci_warm_data::pending(volume.mountpoint.as_ref())? {
-                let message = format!(
-                    "volume {name}: the restore of operation {} is not finished",
-                    marker.operation
-                );
-                return Err(ActError::Other(message));
+                let marker = Box::new(marker);
+                return Err(DataError::RestorePending { marker }.into());
             }
         }
         Ok(())
@@ -402,6 +394,10 @@ fn pull_failed(error: ActError) -> Failed {
 fn deploy_failed(error: ActError) -> Failed {
     match &error {
         ActError::Deploy(deploy) if deploy.is_final() => Failed::Final(error),
+        // Another operation's restore: only a person can know what is to become of it.
+        ActError::Data(DataError::RestorePending { .. } | DataError::BadMarker { .. }) => {
+            Failed::Final(error)
+        }
         _ => Failed::Passing(error),
     }
 }

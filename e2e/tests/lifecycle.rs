@@ -456,4 +456,5 @@ fn manifests_that_vanish_together_should_not_be_taken_for_deletions() {
     second.ccctl().run(&["delete", &second.object()]);
     second.wait_for_deleted();
     second.wait_for_no_services();
+    assert_eq!(first.alerts().len(), 2, "{:#?}", first.alerts());
 }

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::durable::{self, DurableError};
 use crate::ids::{ObjectName, Uid};
-use crate::problem::Problem;
 use crate::root::Root;
+use ci_warm_api_types::problem::Problem;
 
 /// The verb that confirms a deletion.
 pub const DELETE: &str = "delete";

@@ -150,7 +150,7 @@ impl Telling<'_> {
                 reason: why.reason.to_owned(),
                 message: why.message.clone(),
             },
-            _ if self.remediated() => no(reasons::ROLLED_BACK, &self.message()),
+            _ if let Some(behind) = self.behind() => behind,
             Came::Waits(why)
                 if why.reason == reasons::OUTSIDE_WINDOW
                     || why.reason == reasons::RECIPE_UNREACHABLE =>
@@ -167,6 +167,21 @@ impl Telling<'_> {
                 message: String::new(),
             },
         }
+    }
+
+    /// Last good runs and passes, and is not what the spec asks for.
+    fn behind(&self) -> Option<Readiness> {
+        let because = |reason: &str, message: String| Readiness {
+            ready: Some(false),
+            reason: reason.to_owned(),
+            message,
+        };
+        if self.remediated() {
+            return Some(because(reasons::ROLLED_BACK, self.message()));
+        }
+        let refused = self.standing.checked.as_ref()?.refused.as_ref()?;
+        let message = format!("{}: {}", refused.version, refused.message);
+        Some(because(&refused.reason, message))
     }
 
     /// A newer release failed and was undone, and nothing has changed since.
@@ -231,10 +246,10 @@ impl Telling<'_> {
                 reasons::HEALTHY,
                 "",
             ),
-            Some(false) if runs && idle && readiness.reason == reasons::ROLLED_BACK => draft(
+            Some(false) if runs && idle && self.behind().as_ref() == Some(&readiness) => draft(
                 types::AVAILABLE,
                 ConditionStatus::True,
-                reasons::ROLLED_BACK,
+                &readiness.reason,
                 "last good runs and passes",
             ),
             Some(false) => draft(

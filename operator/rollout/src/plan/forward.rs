@@ -281,7 +281,13 @@ impl Turn<'_> {
             .quarantine
             .retain(|failed| failed.version > op.to.version);
         record.approved.retain(|version| *version > op.to.version);
-        self.settle(record, result, None)
+        // What was held beside the one that was taken is told with it: the next look may be long after.
+        let held = record
+            .checked
+            .as_ref()
+            .and_then(|checked| checked.held.clone());
+        let notice = held.and_then(|held| self.tell_of_hold(&mut record, held));
+        self.settle(record, result, notice)
     }
 
     fn leads_back(&self, cause: Cause) -> bool {

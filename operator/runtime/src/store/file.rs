@@ -13,7 +13,7 @@ use super::Record;
 use crate::conditions::Conditions;
 use crate::ids::Generation;
 use crate::kind::{API_VERSION, Kind, Meta, Status};
-use crate::problem::Problem;
+use ci_warm_api_types::problem::Problem;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

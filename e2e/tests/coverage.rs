@@ -57,6 +57,11 @@ fn expect_still_refused(scene: &Scene, number: u32, words: &[&str]) {
     assert_eq!(scene.docker().volume_hash(&scene.volume()), data);
     assert!(scene.copies().is_empty());
     scene.wait_for_ready("True", "Healthy");
+    let ready = scene.condition("Ready").unwrap().message;
+    assert!(
+        ready.contains(&format!("{version} is not taken")),
+        "{ready}"
+    );
 }
 
 #[test]

@@ -241,7 +241,7 @@ fn an_upgrade_should_be_undone_when_all_that_made_the_old_release_is_gone() {
     scene.recipe().publish(V1, &one);
     scene.declare(
         &scene
-            .quick("")
+            .quick_warm_app("")
             .replace("env: {", "env: { TIMEOUT: \"111\","),
     );
     let _operator = scene.operator();
@@ -256,7 +256,7 @@ fn an_upgrade_should_be_undone_when_all_that_made_the_old_release_is_gone() {
     scene.recipe().publish(V2, &two);
     scene.declare(
         &scene
-            .quick("")
+            .quick_warm_app("")
             .replace("env: {", "env: { TIMEOUT: \"222\","),
     );
     scene.wait_for_version("2");

@@ -183,9 +183,18 @@ impl Telling<'_> {
             _ => Readiness {
                 ready: Some(true),
                 reason: reasons::HEALTHY.to_owned(),
-                message: String::new(),
+                message: self.not_taken().unwrap_or_default(),
             },
         }
+    }
+
+    /// Why a newer version does not run.
+    fn not_taken(&self) -> Option<String> {
+        let refused = self.standing.checked.as_ref()?.refused.as_ref()?;
+        Some(format!(
+            "{} is not taken: {}: {}",
+            refused.version, refused.reason, refused.message
+        ))
     }
 
     /// A newer release failed and was undone, and nothing has changed since.

@@ -61,6 +61,7 @@ fn a_good_upgrade_should_keep_the_data_and_leave_a_snapshot() {
         names if names.len() == 1 => Ok(names),
         names => Err(format!("{names:?}")),
     });
+    assert_eq!(scene.said("/snapshot"), names[0]);
     let status = scene.wait_for_snapshot(&names[0], "readyToUse: true");
     for part in [
         "version: 1.0.0+1.0",

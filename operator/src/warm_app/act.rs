@@ -34,6 +34,8 @@ pub(super) enum ActError {
     File(#[from] DurableError),
     #[error(transparent)]
     Instance(#[from] InstanceError),
+    #[error("volume {0} is gone: nothing can be sealed from it or put back into it")]
+    Gone(VolumeName),
     #[error("{0}")]
     Other(String),
 }
@@ -272,7 +274,7 @@ impl Desk<'_> {
         let mut places = Vec::new();
         for name in volumes {
             let volume = self.engine.volume(&name.0).await?;
-            let volume = volume.ok_or_else(|| ActError::Other(format!("volume {name} is gone")))?;
+            let volume = volume.ok_or_else(|| ActError::Gone(name.clone()))?;
             places.push((
                 ci_warm_data::VolumeName::new(&name.0)?,
                 PathBuf::from(volume.mountpoint),

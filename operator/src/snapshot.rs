@@ -2,6 +2,7 @@
 //!
 //! An upgrade's own snapshots get their objects here when it has settled; a person's are taken when the instance is undeployed.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,6 +82,9 @@ pub struct SealContext {
     pub commit: Option<String>,
     /// Whether every container had ended with exit code 0; absent when that could not be told any more.
     pub clean_stop: Option<bool>,
+    /// The exit codes by the containers' names, where they could be told.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub exit_codes: BTreeMap<String, i64>,
 }
 
 /// The controller of `Snapshot`.
@@ -110,6 +114,11 @@ impl Reconcile<Snapshot> for Snapshots {
         let opened = blocking(move || ci_warm_data::open_sealed(&dir)).await?;
         let (status, action) = match opened {
             Ok(Some(sealed)) => (status_of(&sealed), Action::Resync),
+            // Taken anew it would be a copy of other data than its name says.
+            Ok(None) if object.meta.labels.contains_key(PRE_UPGRADE) => (
+                failed(Some(false), "its sealed copy is gone".to_owned()),
+                Action::Resync,
+            ),
             Ok(None) => self.take(cx, &instance, &name).await?,
             Err(error) => (failed(Some(false), error.to_string()), Action::Resync),
         };
@@ -183,7 +192,7 @@ impl Snapshots {
             sealed_at: Some(cx.now()),
             version: good.map(|good| good.of.version.clone()),
             commit: good.map(|good| good.of.commit.clone()),
-            clean_stop: None,
+            ..SealContext::default()
         };
         let dir = instance.snapshot(name);
         std::fs::create_dir_all(instance.snapshots()).map_err(ReconcileError::transient)?;
@@ -349,6 +358,27 @@ pub fn keep_house(
         // What cannot be removed now is removed the next time.
         let _ = ci_warm_data::remove_aside(&aside.join(name), &Unwatched);
         let _ = std::fs::remove_file(aside.join(format!("{name}.restored")));
+    }
+    Ok(())
+}
+
+/// Removes the objects of those upgrades' snapshots whose sealed copies are gone, as after a purge.
+///
+/// # Errors
+/// One could not be removed.
+pub fn forget_lost(store: &Store<Snapshot>, instance: &Instance) -> Result<(), StoreError> {
+    for record in store.snapshot().iter() {
+        let name = SnapshotName(record.meta.name.to_string());
+        let of_upgrade = record
+            .meta
+            .labels
+            .get(PRE_UPGRADE)
+            .is_some_and(|of| of == instance.stack());
+        // What cannot be looked at is not gone.
+        let gone = matches!(instance.snapshot(&name).try_exists(), Ok(false));
+        if of_upgrade && gone && record.meta.deletion_timestamp.is_none() {
+            store.delete(&record.meta.name, &record.meta.uid)?;
+        }
     }
     Ok(())
 }

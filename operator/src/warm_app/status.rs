@@ -126,7 +126,20 @@ impl Telling<'_> {
                 .checked
                 .as_ref()
                 .and_then(|checked| checked.refused.as_ref());
+            let failed = standing
+                .result
+                .as_ref()
+                .is_some_and(|result| result.verb == Verb::DeployFailed);
             return match (refused, self.came) {
+                // That there is nothing else to deploy says less than what became of what there was.
+                (_, Came::Waits(Why { reason, .. }))
+                    if failed && [reasons::NO_VERSION, reasons::QUARANTINED].contains(reason) =>
+                {
+                    no(
+                        self.last_reason().unwrap_or(types::DEPLOY_FAILED),
+                        &self.message(),
+                    )
+                }
                 (Some(refused), _) => no(
                     &refused.reason,
                     &format!("{}: {}", refused.version, refused.message),

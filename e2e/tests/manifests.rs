@@ -192,7 +192,9 @@ fn a_first_deployment_that_fails_should_be_cleared_away_and_its_data_kept() {
 fn an_app_that_claims_what_another_has_should_wait_until_it_is_free() {
     let first = Scene::new("owner");
     let second = first.beside("heir");
-    first.publish("1.0.0+1.0", &Variant::v1());
+    // One that is slow to stop, so that there is a time in which its owner is going.
+    let stubborn = Variant::custom("stubborn", &["--version", "1", "--on-term", "ignore"]);
+    first.publish("1.0.0+1.0", &stubborn);
     let manifest = first.quick_warm_app("  data: { snapshot: BeforeUpgrade }");
     first.declare(&manifest);
     let _operator = first.operator();
@@ -224,7 +226,14 @@ fn an_app_that_claims_what_another_has_should_wait_until_it_is_free() {
     second.declare(&claim);
     second.wait_for_condition("Ready", "False", "NameTaken");
     first.ccctl().run(&["delete", &first.object()]);
-    first.wait_for_deleted();
+    wait_for("the owner to go", LIMIT, || {
+        let heir = second.condition("Ready").unwrap();
+        if first.status().is_empty() {
+            return Ok(());
+        }
+        assert_eq!(heir.reason, "NameTaken", "two hands on one instance");
+        Err("it is still there")
+    });
     wait_for("the heir to be healthy", LIMIT, || {
         match second.condition("Ready") {
             Some(seen) if seen.reason == "Healthy" => Ok(()),

@@ -18,6 +18,7 @@ mod recipe;
 mod registry;
 mod rig;
 mod scene;
+mod snapshots;
 mod variant;
 mod volume;
 mod wait;

@@ -199,8 +199,9 @@ spec:
     /// The value of a field of the app's status, by its name at the beginning of a line.
     pub fn status_field(&self, field: &str) -> Option<String> {
         let start = format!("{field}:");
-        let line = self
-            .status()
+        let file = self.status();
+        let (_, status) = file.split_once("\nstatus:\n")?;
+        let line = status
             .lines()
             .find_map(|line| line.trim().strip_prefix(&start).map(str::to_owned))?;
         Some(line.trim().trim_matches(['"', '\'']).to_owned())

@@ -4,7 +4,8 @@
 //! refused by name, before anything is stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Component, Path, PathBuf};
 
 use ci_warm_api_types::conditions::reasons;
 use ci_warm_api_types::journal::{Release, VolumeName};
@@ -18,6 +19,7 @@ use thiserror::Error;
 
 use crate::instance::Instance;
 use crate::release::{self, Frozen, ValueSource};
+use ci_warm_runtime::durable::DurableError;
 
 /// Why it could not be told.
 #[derive(Debug, Error)]
@@ -28,6 +30,9 @@ pub enum CoverageError {
     /// The disk did not say.
     #[error(transparent)]
     Data(#[from] ci_warm_data::DataError),
+    /// Nor did it of a path.
+    #[error(transparent)]
+    File(#[from] DurableError),
 }
 
 /// A refusal: a condition's reason, and what a person should know.
@@ -96,7 +101,8 @@ async fn clear(look: Look<'_>) -> Result<Option<BTreeSet<VolumeName>>, Stop> {
     {
         names.extend(named(stack));
     }
-    let volumes = existing(look, &names).await?;
+    let mut volumes = existing(look, &names).await?;
+    volumes.extend(left_over(look, &names).await?);
     space(look, &volumes)?;
     // Where nothing ever ran there is nothing to protect; where something did, even "no volumes" is worth keeping.
     let ever_ran = look.last_good.is_some() || !volumes.is_empty();
@@ -295,10 +301,10 @@ fn writable_bind(look: Look<'_>, volume: &VolumeUse) -> Option<String> {
 }
 
 fn is_exempt(policy: &DataPolicy, path: &str) -> bool {
-    policy
-        .exempt
-        .iter()
-        .any(|exempt| Path::new(path).starts_with(exempt))
+    let path = Path::new(path);
+    // A path that climbs is not where it seems to be.
+    let climbs = path.components().any(|part| part == Component::ParentDir);
+    !climbs && policy.exempt.iter().any(|exempt| path.starts_with(exempt))
 }
 
 /// Volumes that an image declares and no mount names become anonymous ones.
@@ -325,7 +331,8 @@ async fn anonymous_by_image(look: Look<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
-fn named(stack: &Stack) -> impl Iterator<Item = String> + '_ {
+/// The named volumes that a stack mounts, as the engine knows them.
+pub(crate) fn named(stack: &Stack) -> impl Iterator<Item = String> + '_ {
     stack
         .volumes
         .iter()
@@ -406,11 +413,39 @@ async fn existing(
     Ok(found)
 }
 
+/// Volumes of the stack that no release of now mounts, an older one's for example. What is not sealed is emptied by a restore,
+/// as something that the failed release added.
+async fn left_over(
+    look: Look<'_>,
+    mounted: &BTreeSet<String>,
+) -> Result<BTreeMap<VolumeName, PathBuf>, Stop> {
+    let mut found = BTreeMap::new();
+    for volume in look.engine.volumes(look.instance.stack()).await? {
+        if !mounted.contains(&volume.name) && is_plain(&volume) {
+            coverable(look, &volume).await?;
+            found.insert(VolumeName(volume.name), PathBuf::from(volume.mountpoint));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether the data of a volume is where the engine says.
+pub(crate) fn is_plain(volume: &Volume) -> bool {
+    volume.driver == "local" && volume.options.is_empty()
+}
+
 async fn coverable(look: Look<'_>, volume: &Volume) -> Result<(), Stop> {
     let name = &volume.name;
-    if volume.driver != "local" || !volume.options.is_empty() {
+    if !is_plain(volume) {
         let message = format!(
             "volume `{name}` has driver options or a driver of its own, so its data may be elsewhere"
+        );
+        return refuse(reasons::DATA_NOT_COVERED, message);
+    }
+    if let Some(marker) = ci_warm_data::pending(volume.mountpoint.as_ref())? {
+        let message = format!(
+            "volume `{name}` is in the middle of a restore, by operation {}: that has to be finished first",
+            marker.operation
         );
         return refuse(reasons::DATA_NOT_COVERED, message);
     }
@@ -447,27 +482,77 @@ async fn coverable(look: Look<'_>, volume: &Volume) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Room for the copy, and for the failed data beside the copy that is put back.
+/// Room for the copy where snapshots lie, and for the data that is put back beside the failed one, where each volume lies.
 fn space(look: Look<'_>, volumes: &BTreeMap<VolumeName, PathBuf>) -> Result<(), Stop> {
     const MARGIN_BYTES: u64 = 16 << 20;
-    if volumes.is_empty() {
-        return Ok(());
+    let mut total = 0;
+    let mut demands = Vec::new();
+    for (name, dir) in volumes {
+        let bytes = match ci_warm_data::required_space(&[dir]) {
+            Err(
+                error @ (ci_warm_data::DataError::Unsupported { .. }
+                | ci_warm_data::DataError::MountPoint { .. }),
+            ) => {
+                let message = format!("volume `{name}` cannot be copied: {error}");
+                return refuse(reasons::DATA_NOT_COVERED, message);
+            }
+            bytes => bytes?,
+        };
+        total += bytes;
+        demands.push((dir.as_path(), bytes));
     }
-    let dirs: Vec<&PathBuf> = volumes.values().collect();
-    let need = ci_warm_data::required_space(&dirs)? + MARGIN_BYTES;
-    for place in [look.instance.dir(), dirs[0].as_path()] {
-        let place = place
-            .ancestors()
-            .find(|dir| dir.exists())
-            .unwrap_or(Path::new("/"));
+    let snapshots = look.instance.dir();
+    let snapshots = snapshots.ancestors().find(|dir| dir.exists());
+    demands.push((snapshots.unwrap_or(Path::new("/")), total));
+    let mut disks = Vec::new();
+    for (place, bytes) in demands {
+        let device = std::fs::metadata(place)
+            .map_err(DurableError::at("inspect", place))?
+            .dev();
+        disks.push((device, place, bytes));
+    }
+    for (place, need) in by_disk(&disks) {
         let free = ci_warm_data::free_space(place)?;
-        if free < need {
+        if free < need + MARGIN_BYTES {
             let message = format!(
-                "{} has {free} bytes free, and a snapshot and its restore need {need}",
-                place.display()
+                "the disk of {} has {free} bytes free, and a snapshot and its restore need {}",
+                place.display(),
+                need + MARGIN_BYTES
             );
             return refuse(reasons::DATA_NOT_COVERED, message);
         }
     }
     Ok(())
+}
+
+/// The demands on each disk together, with a place on it.
+fn by_disk<'a>(demands: &[(u64, &'a Path, u64)]) -> Vec<(&'a Path, u64)> {
+    let mut disks: BTreeMap<u64, (&Path, u64)> = BTreeMap::new();
+    for (device, place, bytes) in demands {
+        disks.entry(*device).or_insert((place, 0)).1 += bytes;
+    }
+    disks.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_should_hold_everything_that_comes_to_lie_on_it() {
+        let (root, data, other) = (Path::new("/root"), Path::new("/data"), Path::new("/other"));
+        let demands = [(1, data, 10), (2, other, 5), (1, root, 15)];
+        assert_eq!(by_disk(&demands), [(data, 25), (other, 5)]);
+    }
+
+    #[test]
+    fn an_exempt_path_should_cover_what_is_below_it_and_nothing_beside_it() {
+        let policy = DataPolicy {
+            exempt: [PathBuf::from("/srv/media")].into(),
+            ..DataPolicy::default()
+        };
+        assert!(is_exempt(&policy, "/srv/media/films"));
+        assert!(!is_exempt(&policy, "/srv/media2"));
+        assert!(!is_exempt(&policy, "/srv/media/../secret"));
+    }
 }

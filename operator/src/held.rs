@@ -29,15 +29,15 @@ pub(crate) async fn watch(
     drain: CancellationToken,
 ) {
     let mut held = handle.held_deletions();
-    let mut since_when: BTreeMap<&str, Timestamp> = BTreeMap::new();
+    let mut begun: BTreeMap<&str, Timestamp> = BTreeMap::new();
     loop {
         let now: Vec<HeldDeletions> = held.borrow_and_update().clone();
-        since_when.retain(|kind, _| now.iter().any(|held| held.kind == *kind));
+        begun.retain(|kind, _| now.iter().any(|held| held.kind == *kind));
         for deletions in &now {
-            let began = *since_when
+            let moment = *begun
                 .entry(deletions.kind)
                 .or_insert_with(|| since(deletions).unwrap_or_else(Timestamp::now));
-            if let Err(error) = raise(&root, deletions, began) {
+            if let Err(error) = raise(&root, deletions, moment) {
                 tracing::error!(%error, "an alert could not be written");
             }
         }

@@ -2,6 +2,7 @@
 //!
 //! An upgrade's own snapshots get their objects here when it has settled; a person's are taken when the instance is undeployed.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,6 +82,9 @@ pub struct SealContext {
     pub commit: Option<String>,
     /// Whether every container had ended with exit code 0; absent when that could not be told any more.
     pub clean_stop: Option<bool>,
+    /// The exit codes by the containers' names, where they could be told.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub exit_codes: BTreeMap<String, i64>,
 }
 
 /// The controller of `Snapshot`.
@@ -188,7 +192,7 @@ impl Snapshots {
             sealed_at: Some(cx.now()),
             version: good.map(|good| good.of.version.clone()),
             commit: good.map(|good| good.of.commit.clone()),
-            clean_stop: None,
+            ..SealContext::default()
         };
         let dir = instance.snapshot(name);
         std::fs::create_dir_all(instance.snapshots()).map_err(ReconcileError::transient)?;

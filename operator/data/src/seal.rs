@@ -20,7 +20,8 @@ pub struct SealRequest<'a> {
     /// Where the snapshot will be, for example `instances/<stack>/snapshots/<name>`. The directory it is in is made if
     /// only that is missing.
     pub snapshot_dir: &'a Path,
-    /// The volumes with their directories, at least one. No container may have them mounted.
+    /// The volumes with their directories. No container may have them mounted. None at all is sealed too: that there was
+    /// no data is what a restore has to know to empty what a failed release added.
     pub volumes: &'a [(VolumeName, PathBuf)],
     /// Recorded with the snapshot and not looked at: version, commit, exit codes.
     pub context: &'a serde_json::Value,
@@ -49,11 +50,6 @@ pub fn seal(request: &SealRequest<'_>, watch: &dyn Watch) -> Result<Sealed, Data
 }
 
 fn check(request: &SealRequest<'_>) -> Result<(), DataError> {
-    if request.volumes.is_empty() {
-        return Err(DataError::BadRequest(
-            "a snapshot of no volume at all proves nothing".to_owned(),
-        ));
-    }
     let snapshots = parent(request.snapshot_dir)?;
     let snapshots = fs::canonicalize(snapshots)
         .or_else(|e| {

@@ -7,15 +7,17 @@ use ci_warm_api_types::journal::{
     Candidate, OperationId, Release, Sealed, SnapshotName, VolumeName,
 };
 use ci_warm_data::{Cancel, DataError, RestoreRequest, SealRequest};
-use ci_warm_engine::{ContainerFilter, Engine, EngineError, ObjectKind, Removed};
+use ci_warm_engine::{ContainerFilter, Engine, EngineError, ObjectKind, Removed, Volume};
 use ci_warm_rollout::Step;
 use thiserror::Error;
 
 use super::observe::Desk;
+use crate::coverage::{is_plain, named};
 use crate::deploy::{self, DeployError};
-use crate::files::{self, FileError};
-use crate::instance::{Instance, Recorded};
+use crate::instance::{Instance, InstanceError, Recorded};
 use crate::release::{self, Frozen, FrozenImage, ReleaseError};
+use crate::snapshot::SealContext;
+use ci_warm_runtime::durable::{self, DurableError};
 
 /// Why a step was not done.
 #[derive(Debug, Error)]
@@ -29,7 +31,11 @@ pub(super) enum ActError {
     #[error(transparent)]
     Release(#[from] ReleaseError),
     #[error(transparent)]
-    File(#[from] FileError),
+    File(#[from] DurableError),
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    #[error("volume {0} is gone: nothing can be sealed from it or put back into it")]
+    Gone(VolumeName),
     #[error("{0}")]
     Other(String),
 }
@@ -49,9 +55,7 @@ impl Desk<'_> {
         match recorded.step() {
             Step::Pull(candidate) => self.pull(candidate).await.map_err(pull_failed),
             Step::Freeze(candidate) => self.freeze(candidate).await.map_err(Failed::Final),
-            Step::Undeploy => deploy::undeploy(self.engine, self.instance.stack())
-                .await
-                .map_err(|error| Failed::Passing(error.into())),
+            Step::Undeploy => self.undeploy().await.map_err(Failed::Passing),
             Step::Seal { name, volumes } => self
                 .seal_volumes(name, volumes, cancel)
                 .await
@@ -133,31 +137,30 @@ impl Desk<'_> {
         Ok(())
     }
 
+    async fn undeploy(&self) -> Result<(), ActError> {
+        let stack = self.instance.stack();
+        self.stops.follow(self.engine, stack).await?;
+        Ok(deploy::undeploy(self.engine, stack).await?)
+    }
+
     async fn submit(&mut self, candidate: &Candidate, nonce: Option<u64>) -> Result<(), ActError> {
         self.nothing_half_restored(candidate).await?;
         let frozen = self.stored_release(candidate).map_err(ActError::Other)?;
         self.probing.reset(self.instance.stack());
+        self.stops.forget(self.instance.stack());
         Ok(deploy::apply(self.engine, &frozen, nonce).await?)
     }
 
     /// Nothing starts on data that is half put back.
     async fn nothing_half_restored(&self, candidate: &Candidate) -> Result<(), ActError> {
         let frozen = self.stored_release(candidate).map_err(ActError::Other)?;
-        for name in frozen
-            .stack
-            .volumes
-            .iter()
-            .filter_map(|volume| volume.source.as_ref())
-        {
-            let Some(volume) = self.engine.volume(name).await? else {
+        for name in named(&frozen.stack) {
+            let Some(volume) = self.engine.volume(&name).await? else {
                 continue;
             };
             if let Some(marker) = ci_warm_data::pending(volume.mountpoint.as_ref())? {
-                let message = format!(
-                    "volume {name}: the restore of operation {} is not finished",
-                    marker.operation
-                );
-                return Err(ActError::Other(message));
+                let marker = Box::new(marker);
+                return Err(DataError::RestorePending { marker }.into());
             }
         }
         Ok(())
@@ -173,13 +176,10 @@ impl Desk<'_> {
     ) -> Result<(), ActError> {
         self.unused(volumes).await?;
         let places = self.places(volumes).await?;
-        let context = serde_json::json!({
-            "instance": self.instance.stack(),
-            "sealedAt": self.now,
-        });
+        let context = self.seal_context().await?;
         let (dir, watch) = (self.instance.snapshot(name), cancel.clone());
         std::fs::create_dir_all(self.instance.snapshots())
-            .map_err(FileError::io("create", self.instance.snapshots()))?;
+            .map_err(DurableError::at("create", self.instance.snapshots()))?;
         blocking(move || {
             let request = SealRequest {
                 snapshot_dir: &dir,
@@ -193,23 +193,42 @@ impl Desk<'_> {
         self.unused(volumes).await
     }
 
+    /// What a person wants to know of a copy: of which release, and whether the app had come to rest well.
+    async fn seal_context(&self) -> Result<serde_json::Value, ActError> {
+        let standing = self.instance.standing()?;
+        let good = standing.last_good.map(|good| good.of);
+        let codes = self.stops.exit_codes(self.instance.stack()).await;
+        let context = SealContext {
+            instance: self.instance.stack().to_owned(),
+            sealed_at: Some(self.now),
+            commit: good.as_ref().map(|good| good.commit.clone()),
+            version: good.map(|good| good.version).or(standing.data_of),
+            clean_stop: codes
+                .as_ref()
+                .map(|codes| codes.values().all(|code| *code == 0)),
+            exit_codes: codes.unwrap_or_default(),
+        };
+        serde_json::to_value(&context).map_err(|error| ActError::Other(error.to_string()))
+    }
+
     async fn restore(
         &self,
         sealed: &Sealed,
         operation: &OperationId,
         cancel: &Cancel,
     ) -> Result<(), ActError> {
-        let existing = self.stack_volumes().await?;
+        let existing = self.stack_volumes(|_| true).await?;
         self.unused(&existing).await?;
         let targets = self.places(&sealed.volumes).await?;
-        let added: BTreeSet<VolumeName> = existing.difference(&sealed.volumes).cloned().collect();
+        let added = self.stack_volumes(is_plain).await?;
+        let added: BTreeSet<VolumeName> = added.difference(&sealed.volumes).cloned().collect();
         let added = self.places(&added).await?;
         let (dir, aside) = (
             self.instance.snapshot(&sealed.name),
             self.instance.aside(operation),
         );
         let (id, watch) = (operation.0.clone(), cancel.clone());
-        std::fs::create_dir_all(&aside).map_err(FileError::io("create", &aside))?;
+        std::fs::create_dir_all(&aside).map_err(DurableError::at("create", &aside))?;
         blocking(move || {
             let Some(snapshot) = ci_warm_data::open_sealed(&dir)? else {
                 return Err(DataError::Corrupt {
@@ -228,7 +247,7 @@ impl Desk<'_> {
             ci_warm_data::restore(&request, &watch).map(drop)
         })
         .await?;
-        Ok(files::write_atomic(
+        Ok(durable::write(
             &self.instance.restored_mark(operation),
             b"",
             0o600,
@@ -236,10 +255,14 @@ impl Desk<'_> {
     }
 
     /// The named volumes of the stack that exist.
-    async fn stack_volumes(&self) -> Result<BTreeSet<VolumeName>, ActError> {
+    async fn stack_volumes(
+        &self,
+        which: impl Fn(&Volume) -> bool,
+    ) -> Result<BTreeSet<VolumeName>, ActError> {
         let volumes = self.engine.volumes(self.instance.stack()).await?;
         Ok(volumes
             .into_iter()
+            .filter(which)
             .map(|volume| VolumeName(volume.name))
             .collect())
     }
@@ -251,7 +274,7 @@ impl Desk<'_> {
         let mut places = Vec::new();
         for name in volumes {
             let volume = self.engine.volume(&name.0).await?;
-            let volume = volume.ok_or_else(|| ActError::Other(format!("volume {name} is gone")))?;
+            let volume = volume.ok_or_else(|| ActError::Gone(name.clone()))?;
             places.push((
                 ci_warm_data::VolumeName::new(&name.0)?,
                 PathBuf::from(volume.mountpoint),
@@ -305,7 +328,7 @@ impl Desk<'_> {
         ] {
             match std::fs::remove_dir_all(&dir) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(FileError::io("remove", dir)(error).into());
+                    return Err(DurableError::at("remove", dir)(error).into());
                 }
                 _ => {}
             }
@@ -373,6 +396,10 @@ fn pull_failed(error: ActError) -> Failed {
 fn deploy_failed(error: ActError) -> Failed {
     match &error {
         ActError::Deploy(deploy) if deploy.is_final() => Failed::Final(error),
+        // Another operation's restore: only a person can know what is to become of it.
+        ActError::Data(DataError::RestorePending { .. } | DataError::BadMarker { .. }) => {
+            Failed::Final(error)
+        }
         _ => Failed::Passing(error),
     }
 }

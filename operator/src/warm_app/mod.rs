@@ -12,6 +12,7 @@ mod reconcile;
 mod relations;
 mod render;
 mod status;
+mod stops;
 
 pub use kind::WarmApp;
 pub use reconcile::WarmApps;

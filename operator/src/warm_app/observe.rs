@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use super::WarmApp;
 use super::probing::{Probing, Round};
 use super::render::{RenderError, generated, render, source};
+use super::stops::Stops;
 use crate::coverage::{self, Look};
 use crate::deploy;
 use crate::instance::Instance;
@@ -37,6 +38,7 @@ pub(super) struct Desk<'a> {
     pub(super) root: &'a std::path::Path,
     pub(super) store: &'a Store<WarmApp>,
     pub(super) probing: &'a Probing,
+    pub(super) stops: &'a Stops,
     pub(super) now: Timestamp,
     /// What was learned on the way and status should say.
     pub(super) found: Found,

@@ -23,6 +23,7 @@ use super::observe::{Desk, Found};
 use super::probing::Probing;
 use super::relations;
 use super::status::{Came, Telling};
+use super::stops::Stops;
 use crate::alert::{self, Redactor};
 use crate::instance::Instance;
 use crate::snapshot::{self, Snapshot};
@@ -39,6 +40,7 @@ pub struct WarmApps {
     engine: Engine,
     snapshots: Arc<Store<Snapshot>>,
     probing: Probing,
+    stops: Stops,
 }
 
 /// How one run goes on after a decision.
@@ -55,6 +57,7 @@ impl WarmApps {
             engine,
             snapshots,
             probing: Probing::default(),
+            stops: Stops::default(),
         }
     }
 }
@@ -111,6 +114,7 @@ impl WarmApps {
             root: &self.root,
             store: cx.store(),
             probing: &self.probing,
+            stops: &self.stops,
             now: Timestamp::now(),
             found: Found::default(),
         };

@@ -1,7 +1,7 @@
 //! What an app's status says, from its journal and from what this turn came to.
 
 use ci_warm_api_types::conditions::{reasons, types};
-use ci_warm_api_types::journal::{Cause, Operation, Resume, Standing};
+use ci_warm_api_types::journal::{Cause, Forward, Guard, Operation, Resume, Standing};
 use ci_warm_api_types::outcome::Verb;
 use ci_warm_api_types::warm_app::{HealthStatus, HeldStatus, Readiness, WarmAppStatus};
 use ci_warm_rollout::{Intent, Want, Why};
@@ -80,8 +80,27 @@ impl Telling<'_> {
                 .iter()
                 .map(|failed| format!("{} {}", failed.version, failed.digest.short()))
                 .collect(),
-            snapshot: self.before.snapshot.clone(),
+            snapshot: self.sealed().or_else(|| self.before.snapshot.clone()),
             history: standing.history.clone(),
+        }
+    }
+
+    /// The snapshot that protects the data now.
+    fn sealed(&self) -> Option<String> {
+        let guard = match self.standing.operation.as_ref()? {
+            Operation::Forward(op) => match &op.at {
+                Forward::Deploy(guard) | Forward::Prove { guard, .. } => guard,
+                _ => return None,
+            },
+            Operation::Stuck {
+                resume: Resume::Forward { guard, .. },
+                ..
+            } => guard,
+            _ => return None,
+        };
+        match guard {
+            Guard::Sealed(sealed) => Some(sealed.name.to_string()),
+            Guard::NoData => None,
         }
     }
 

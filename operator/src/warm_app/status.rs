@@ -145,7 +145,12 @@ impl Telling<'_> {
                 .checked
                 .as_ref()
                 .and_then(|checked| checked.refused.as_ref());
+            let failed = self.last_verb() == Some(Verb::DeployFailed);
             return match (refused, self.came) {
+                _ if failed => no(
+                    self.last_reason().unwrap_or(reasons::NO_VERSION),
+                    &self.message(),
+                ),
                 (Some(refused), _) => no(
                     &refused.reason,
                     &format!("{}: {}", refused.version, refused.message),
@@ -199,10 +204,11 @@ impl Telling<'_> {
 
     /// A newer release failed and was undone, and nothing has changed since.
     fn remediated(&self) -> bool {
-        self.standing
-            .result
-            .as_ref()
-            .is_some_and(|result| result.verb == Verb::RolledBack)
+        self.last_verb() == Some(Verb::RolledBack)
+    }
+
+    fn last_verb(&self) -> Option<Verb> {
+        self.standing.result.as_ref().map(|result| result.verb)
     }
 
     fn last_reason(&self) -> Option<&'static str> {

@@ -1,6 +1,7 @@
 //! What is wrong with a manifest, so that a person can mend it without searching.
 
 use std::fmt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,11 @@ impl Problem {
         }
     }
 
+    /// A problem of the whole file at that path.
+    pub fn of(path: impl AsRef<Path>, message: impl Into<String>) -> Self {
+        Self::whole(&path.as_ref().display().to_string(), message)
+    }
+
     /// A problem at a line and column (both from 1) of `text`.
     pub fn at(
         file: &str,
@@ -59,7 +65,13 @@ impl Problem {
         }
     }
 
-    /// The same problem with what was probably meant.
+    /// The same problem with what to do about it.
+    #[must_use]
+    pub fn suggest(self, suggestion: impl Into<String>) -> Self {
+        self.suggesting(Some(suggestion.into()))
+    }
+
+    /// The same problem with what was probably meant, where that can be told.
     #[must_use]
     pub fn suggesting(mut self, suggestion: Option<String>) -> Self {
         self.suggestion = suggestion;

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+pub use serde_saphyr::Spanned;
 use serde_saphyr::granit_parser::{Event, Parser, Span};
 use serde_saphyr::{Error, Options};
 

@@ -83,6 +83,24 @@ fn a_major_version_of_the_recipe_should_wait_while_the_app_lives_and_minors_are_
 }
 
 #[test]
+fn a_version_that_is_held_beside_one_that_is_taken_should_be_told_at_once() {
+    let (scene, _operator) = running("beside", STATELESS);
+    scene.publish("1.1.0+1.1", &Variant::v1_1());
+    scene.publish("2.0.0+1.1", &Variant::v1());
+    scene.reconcile();
+    scene.wait_for_result("upgraded:1.0.0+1.0->1.1.0+1.1");
+    scene.wait_for_condition("Held", "True", "MajorVersion");
+    let alerts = scene.alerts();
+    assert_eq!(alerts.len(), 1, "{alerts:#?}");
+    assert_eq!(alerts[0]["reason"], "held-major");
+    assert_eq!(alerts[0]["attempted"], "2.0.0+1.1");
+    assert_eq!(alerts[0]["last_good"], "1.1.0+1.1");
+    scene.reconcile();
+    scene.wait_for_result("held-major:1.1.0+1.1->2.0.0+1.1");
+    assert_eq!(scene.alerts().len(), 1);
+}
+
+#[test]
 fn a_major_version_of_the_app_should_wait() {
     let (scene, _operator) = running("appmajor", STATELESS);
     scene.publish("1.1.0+2.0", &Variant::v1_1());

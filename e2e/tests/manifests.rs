@@ -153,8 +153,8 @@ fn a_first_deployment_that_fails_should_be_cleared_away_and_its_data_kept() {
     let _operator = scene.operator();
     scene.wait_for_result("deploy-failed:1.0.0+1.2");
     scene.wait_for_no_services();
-    let ready = scene.condition("Ready").unwrap();
-    assert_eq!(ready.status, "False", "{ready:?}");
+    let why = scene.wait_for_condition("Ready", "False", "TasksFailing");
+    assert!(why.contains("exit"), "{why}");
     assert_eq!(scene.docker().volumes(&scene.stack()), [scene.volume()]);
     let alerts = scene.alerts();
     assert_eq!(alerts.len(), 1, "{alerts:#?}");
@@ -167,6 +167,7 @@ fn a_first_deployment_that_fails_should_be_cleared_away_and_its_data_kept() {
     assert!(scene.deployed().services.is_empty());
     assert_eq!(scene.alerts().len(), 1);
     assert_eq!(scene.said("/result"), "deploy-failed:1.0.0+1.2");
+    scene.wait_for_condition("Ready", "False", "TasksFailing");
 
     scene.publish("1.0.1+1.2", &Variant::v1());
     scene.reconcile();

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use ci_warm_engine::{Engine, Event, EventKind, Notice};
-use ci_warm_runtime::{Handle, Kind, Operator, Root, Settings, Shutdown, Store};
+use ci_warm_runtime::{Handle, HeldDeletions, Kind, Operator, Root, Settings, Shutdown, Store};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::held;
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::warm_app::{WarmApp, WarmApps};
 
@@ -61,10 +62,19 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     });
     let shutdown = Shutdown::new();
     let handle = operator.handle();
+    let held_since = {
+        let apps = apps.clone();
+        move |held: &HeldDeletions| match held.kind {
+            WarmApp::KIND => held::since(&apps, held),
+            Snapshot::KIND => held::since(&snapshots, held),
+            _ => None,
+        }
+    };
     let events = tokio::spawn(follow(engine, apps, handle.clone(), shutdown.drain.clone()));
-    let alarms = tokio::spawn(crate::held::watch(
+    let alarms = tokio::spawn(held::watch(
         options.root.clone(),
         handle.clone(),
+        held_since,
         shutdown.drain.clone(),
     ));
     let signals = tokio::spawn(signals(shutdown.clone()));

@@ -1,21 +1,43 @@
 //! Deletions that are held back: a person is told, once for each occasion.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use ci_warm_api_types::alert::{Alert, AlertId, AlertReason, AlertTime};
-use ci_warm_runtime::{Handle, HeldDeletions, HeldReason};
+use ci_warm_runtime::{Handle, HeldDeletions, HeldReason, Kind, Store, conditions};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::alert;
 
-/// Raises an alert whenever deletions begin to be held, until the process ends.
-pub(crate) async fn watch(root: PathBuf, handle: Handle, drain: CancellationToken) {
+/// When deletions began to be held, as far as that is on record.
+pub(crate) fn since<K: Kind>(store: &Store<K>, held: &HeldDeletions) -> Option<Timestamp> {
+    let began = |name| {
+        let record = store.get(name)?;
+        let condition = record.status.conditions.get(conditions::DELETION_HELD)?;
+        Some(condition.last_transition_time)
+    };
+    held.names.iter().filter_map(began).min()
+}
+
+/// Raises an alert whenever deletions begin to be held, until the process ends. `since` says when that was, so that a restart
+/// does not tell of the same occasion again; what is not on record is told again, as twice is better than never.
+pub(crate) async fn watch(
+    root: PathBuf,
+    handle: Handle,
+    since: impl Fn(&HeldDeletions) -> Option<Timestamp>,
+    drain: CancellationToken,
+) {
     let mut held = handle.held_deletions();
+    let mut begun: BTreeMap<&str, Timestamp> = BTreeMap::new();
     loop {
         let now: Vec<HeldDeletions> = held.borrow_and_update().clone();
+        begun.retain(|kind, _| now.iter().any(|held| held.kind == *kind));
         for deletions in &now {
-            if let Err(error) = raise(&root, deletions) {
+            let moment = *begun
+                .entry(deletions.kind)
+                .or_insert_with(|| since(deletions).unwrap_or_else(Timestamp::now));
+            if let Err(error) = raise(&root, deletions, moment) {
                 tracing::error!(%error, "an alert could not be written");
             }
         }
@@ -26,7 +48,7 @@ pub(crate) async fn watch(root: PathBuf, handle: Handle, drain: CancellationToke
     }
 }
 
-fn raise(root: &std::path::Path, held: &HeldDeletions) -> anyhow::Result<()> {
+fn raise(root: &std::path::Path, held: &HeldDeletions, began: Timestamp) -> anyhow::Result<()> {
     let names: Vec<&str> = held
         .names
         .iter()
@@ -41,11 +63,7 @@ fn raise(root: &std::path::Path, held: &HeldDeletions) -> anyhow::Result<()> {
         HeldReason::AllVanished => "all of its files vanished at once".to_owned(),
     };
     let reason: AlertReason = "deletions-held".parse()?;
-    let id = AlertId::of_episode(
-        "ci-warm",
-        &format!("{}-{}", held.kind, names.join(",")),
-        &reason,
-    );
+    let id = AlertId::of_episode("ci-warm", &format!("{}-{began}", held.kind), &reason);
     let message = format!(
         "{} {}: {why}. Nothing is deleted until the files come back, or `ccctl delete` names the objects",
         held.kind,

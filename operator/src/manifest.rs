@@ -11,8 +11,7 @@ use ci_warm_runtime::{Manifest, ObjectName, OwnerReference, Problem, Uid};
 /// The first thing that is wrong with it, with its place.
 pub fn read<S: Spec>(path: &Path, stem: &str, text: &str) -> Result<Manifest<S>, Problem> {
     let file = path.display().to_string();
-    let manifest =
-        manifest::read::<S>(&file, Some(stem), text).map_err(|problem| translate(path, problem))?;
+    let manifest = manifest::read::<S>(&file, Some(stem), text)?;
     let name =
         |text: &str| ObjectName::new(text).map_err(|error| Problem::of(path, error.to_string()));
     let owner_references = manifest.metadata.owner_references.iter().map(|owner| {
@@ -33,17 +32,4 @@ pub fn read<S: Spec>(path: &Path, stem: &str, text: &str) -> Result<Manifest<S>,
         owner_references: owner_references.collect::<Result<_, Problem>>()?,
         spec: manifest.spec,
     })
-}
-
-fn translate(path: &Path, problem: ci_warm_api_types::problem::Problem) -> Problem {
-    Problem {
-        path: path.to_owned(),
-        line: u32::try_from(problem.line).ok().filter(|line| *line > 0),
-        column: u32::try_from(problem.column)
-            .ok()
-            .filter(|column| *column > 0),
-        message: problem.message,
-        source_line: Some(problem.source_line).filter(|line| !line.is_empty()),
-        suggestion: problem.suggestion,
-    }
 }

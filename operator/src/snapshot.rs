@@ -114,6 +114,11 @@ impl Reconcile<Snapshot> for Snapshots {
         let opened = blocking(move || ci_warm_data::open_sealed(&dir)).await?;
         let (status, action) = match opened {
             Ok(Some(sealed)) => (status_of(&sealed), Action::Resync),
+            // Taken anew it would be a copy of other data than its name says.
+            Ok(None) if object.meta.labels.contains_key(PRE_UPGRADE) => (
+                failed(Some(false), "its sealed copy is gone".to_owned()),
+                Action::Resync,
+            ),
             Ok(None) => self.take(cx, &instance, &name).await?,
             Err(error) => (failed(Some(false), error.to_string()), Action::Resync),
         };
@@ -353,6 +358,27 @@ pub fn keep_house(
         // What cannot be removed now is removed the next time.
         let _ = ci_warm_data::remove_aside(&aside.join(name), &Unwatched);
         let _ = std::fs::remove_file(aside.join(format!("{name}.restored")));
+    }
+    Ok(())
+}
+
+/// Removes the objects of those upgrades' snapshots whose sealed copies are gone, as after a purge.
+///
+/// # Errors
+/// One could not be removed.
+pub fn forget_lost(store: &Store<Snapshot>, instance: &Instance) -> Result<(), StoreError> {
+    for record in store.snapshot().iter() {
+        let name = SnapshotName(record.meta.name.to_string());
+        let of_upgrade = record
+            .meta
+            .labels
+            .get(PRE_UPGRADE)
+            .is_some_and(|of| of == instance.stack());
+        // What cannot be looked at is not gone.
+        let gone = matches!(instance.snapshot(&name).try_exists(), Ok(false));
+        if of_upgrade && gone && record.meta.deletion_timestamp.is_none() {
+            store.delete(&record.meta.name, &record.meta.uid)?;
+        }
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! written at most once per [`QUIET_MS`]; what came in between is in memory until the next write or an orderly stop, and a
 //! crash loses it. A new event is written at once.
 
+use ci_warm_api_types::yaml;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
@@ -66,17 +67,17 @@ pub(crate) struct Events {
 /// Reads an events file; a missing one has none. One that cannot be understood counts as empty: events are hints.
 pub fn read(path: &Path) -> io::Result<Vec<Event>> {
     match fs::read_to_string(path) {
-        Ok(text) => Ok(serde_saphyr::from_str(&text).unwrap_or_default()),
+        Ok(text) => Ok(yaml::read(&path.display().to_string(), &text).unwrap_or_default()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }
 
 fn write(path: &Path, book: &mut Book, now: Timestamp) -> Result<(), DurableError> {
-    let text = serde_saphyr::to_string(&book.events).map_err(|error| DurableError {
+    let text = yaml::write(&book.events).map_err(|error| DurableError {
         action: "write",
         path: path.into(),
-        source: io::Error::other(error.to_string()),
+        source: io::Error::other(error),
     })?;
     durable::write(path, text.as_bytes(), 0o640)?;
     book.written_at = Some(now);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::conditions::{self, ConditionStatus, Conditions, Reason};
 use crate::ids::{Generation, ObjectName, OwnerReference, Uid};
-use crate::problem::Problem;
+use ci_warm_api_types::problem::Problem;
 
 /// The version of the API that status files carry.
 pub const API_VERSION: &str = "ci-warm/v1alpha1";

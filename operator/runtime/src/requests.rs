@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::durable::{self, DurableError};
 use crate::ids::{ObjectName, Uid};
-use crate::problem::Problem;
 use crate::root::Root;
+use ci_warm_api_types::problem::Problem;
+use ci_warm_api_types::yaml;
 
 /// The verb that confirms a deletion.
 pub const DELETE: &str = "delete";
@@ -86,8 +87,7 @@ pub fn write_request(
         at: Timestamp::now(),
         arguments,
     };
-    let body =
-        serde_saphyr::to_string(&body).map_err(|error| RequestError::Encode(error.to_string()))?;
+    let body = yaml::write(&body).map_err(RequestError::Encode)?;
     let directory = root.requests(plural, name);
     durable::create_directory(&directory)?;
     let path = directory.join(format!("{verb}-{uid}.yaml"));
@@ -171,9 +171,9 @@ fn read(path: PathBuf) -> Result<Option<Request>, Problem> {
     let id = if body.trim().is_empty() {
         None
     } else {
-        match serde_saphyr::from_str::<Head>(&body) {
+        match yaml::read::<Head>(&path.display().to_string(), &body) {
             Ok(head) => head.id,
-            Err(error) => return Err(Problem::of(path, format!("is not a YAML map: {error}"))),
+            Err(problem) => return Err(problem),
         }
     };
     Ok(Some(Request {

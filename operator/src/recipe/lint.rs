@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use ci_warm_api_types::yaml::{self, Spanned};
 use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_json::Value;
-use serde_saphyr::Spanned;
 
 use super::env_sample::{EnvSample, RecipeEnv};
 
@@ -144,19 +144,17 @@ impl ComposeView {
     /// Reads the files, given as name and text, in the order of `COMPOSE_FILE`.
     pub fn read(files: &[(String, String)]) -> Self {
         let mut view = Self::default();
-        let options = serde_saphyr::options! { strict_booleans: true, legacy_octal_numbers: true, with_snippet: false };
         for (file, text) in files {
             view.files.push(file.clone());
-            match serde_saphyr::from_str_with_options::<Option<ComposeText>>(text, options.clone())
-            {
+            match yaml::read::<Option<ComposeText>>(file, text) {
                 Ok(Some(compose)) => view.add(file, compose),
                 Ok(None) => {}
-                Err(error) => view.findings.push(Finding {
+                Err(problem) => view.findings.push(Finding {
                     severity: Severity::Error,
                     rule: Rule::ComposeReadable,
                     file: file.clone(),
-                    line: error.location().map(|location| location.line()),
-                    message: format!("cannot be read: {error}"),
+                    line: Some(problem.line).filter(|line| *line > 0),
+                    message: format!("cannot be read: {}", problem.message),
                 }),
             }
         }

@@ -162,6 +162,8 @@ impl WarmApps {
                 }
                 if end == End::Removed {
                     self.probing.reset(instance.stack());
+                    snapshot::forget_lost(&self.snapshots, instance)
+                        .map_err(ReconcileError::transient)?;
                     cx.remove_finalizer(FINALIZER).await?;
                     return Ok((Turned::Done(Action::Resync), None));
                 }

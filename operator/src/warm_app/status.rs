@@ -147,10 +147,15 @@ impl Telling<'_> {
                 .and_then(|checked| checked.refused.as_ref());
             let failed = self.last_verb() == Some(Verb::DeployFailed);
             return match (refused, self.came) {
-                _ if failed => no(
-                    self.last_reason().unwrap_or(reasons::NO_VERSION),
-                    &self.message(),
-                ),
+                // That there is nothing else to deploy says less than what became of what there was.
+                (_, Came::Waits(Why { reason, .. }))
+                    if failed && [reasons::NO_VERSION, reasons::QUARANTINED].contains(reason) =>
+                {
+                    no(
+                        self.last_reason().unwrap_or(types::DEPLOY_FAILED),
+                        &self.message(),
+                    )
+                }
                 (Some(refused), _) => no(
                     &refused.reason,
                     &format!("{}: {}", refused.version, refused.message),
@@ -174,7 +179,7 @@ impl Telling<'_> {
                 reason: why.reason.to_owned(),
                 message: why.message.clone(),
             },
-            _ if self.remediated() => no(reasons::ROLLED_BACK, &self.message()),
+            _ if let Some(behind) = self.behind() => behind,
             Came::Waits(why)
                 if why.reason == reasons::OUTSIDE_WINDOW
                     || why.reason == reasons::RECIPE_UNREACHABLE =>
@@ -188,18 +193,24 @@ impl Telling<'_> {
             _ => Readiness {
                 ready: Some(true),
                 reason: reasons::HEALTHY.to_owned(),
-                message: self.not_taken().unwrap_or_default(),
+                message: String::new(),
             },
         }
     }
 
-    /// Why a newer version does not run.
-    fn not_taken(&self) -> Option<String> {
+    /// Last good runs and passes, and is not what the spec asks for.
+    fn behind(&self) -> Option<Readiness> {
+        let because = |reason: &str, message: String| Readiness {
+            ready: Some(false),
+            reason: reason.to_owned(),
+            message,
+        };
+        if self.remediated() {
+            return Some(because(reasons::ROLLED_BACK, self.message()));
+        }
         let refused = self.standing.checked.as_ref()?.refused.as_ref()?;
-        Some(format!(
-            "{} is not taken: {}: {}",
-            refused.version, refused.reason, refused.message
-        ))
+        let message = format!("{}: {}", refused.version, refused.message);
+        Some(because(&refused.reason, message))
     }
 
     /// A newer release failed and was undone, and nothing has changed since.
@@ -265,10 +276,10 @@ impl Telling<'_> {
                 reasons::HEALTHY,
                 "",
             ),
-            Some(false) if runs && idle && readiness.reason == reasons::ROLLED_BACK => draft(
+            Some(false) if runs && idle && self.behind().as_ref() == Some(&readiness) => draft(
                 types::AVAILABLE,
                 ConditionStatus::True,
-                reasons::ROLLED_BACK,
+                &readiness.reason,
                 "last good runs and passes",
             ),
             Some(false) => draft(

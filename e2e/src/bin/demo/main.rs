@@ -234,11 +234,11 @@ impl Demo {
             .shell
             .run("ccctl describe warmapp/records | sed -n '/^Held:/,/^$/{/./p}'");
         self.told(held.contains("2.0.0+2.0"), "2.0 is held");
-        self.say("Its next look finds nothing else to do, says so, and tells somebody, once.");
-        self.shell.run("ccctl reconcile warmapp/records");
-        self.watch_for("held-major:1.3.0+1.3->2.0.0+2.0");
         let alerts = self.shell.run("ccctl alerts");
         self.told(alerts.contains("held-major"), "the hold is an alert");
+        self.say("Its next look finds nothing else to do, and says so.");
+        self.shell.run("ccctl reconcile warmapp/records");
+        self.watch_for("held-major:1.3.0+1.3->2.0.0+2.0");
     }
 
     fn approval(&mut self) {

@@ -10,6 +10,23 @@ use std::time::Instant;
 
 use ci_warm_e2e::LIMIT;
 
+/// What a user's environment may hold that would lead elsewhere than to this demo.
+const UNWANTED: [&str; 13] = [
+    "http_proxy",
+    "HTTP_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "DOCKER_CONFIG",
+    "DOCKER_CONTEXT",
+    "DOCKER_TLS_VERIFY",
+    "DOCKER_CERT_PATH",
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "CI_WARM_LOG",
+    "TAR_OPTIONS",
+];
+
 /// Where commands run: a directory and variables.
 #[derive(Clone, Debug)]
 pub(crate) struct Shell {
@@ -26,9 +43,11 @@ impl Shell {
         } else {
             ("", "")
         };
+        // Without the user's configuration of docker, curl and git.
+        let home = ("HOME".to_owned(), directory.display().to_string());
         Self {
             directory: directory.to_owned(),
-            variables: Vec::new(),
+            variables: vec![home],
             bold,
         }
     }
@@ -80,14 +99,7 @@ impl Shell {
             .current_dir(&self.directory)
             .stdin(Stdio::null())
             .envs(self.variables.iter().map(|(name, value)| (name, value)));
-        // What is asked for here is here: no proxy, and nothing of the user's configuration.
-        for name in [
-            "http_proxy",
-            "HTTP_PROXY",
-            "all_proxy",
-            "ALL_PROXY",
-            "RUST_LOG",
-        ] {
+        for name in UNWANTED {
             command.env_remove(name);
         }
         command

@@ -212,15 +212,19 @@ impl Turn<'_> {
         attempted: ci_warm_api_types::version::Version,
         message: String,
     ) -> Option<Notice> {
+        let version = record
+            .last_good
+            .as_ref()
+            .map(|good| good.of.version.clone());
         record.alerted.insert(identity.to_owned()).then(|| Notice {
             identity: format!(
                 "{}-{}-{identity}",
                 self.intent.instance, self.intent.generation.uid
             ),
             reason: verb.as_str(),
-            version: self.last_good_version().cloned(),
+            version: version.clone(),
             attempted: Some(attempted),
-            last_good: self.last_good_version().cloned(),
+            last_good: version,
             latest: record
                 .checked
                 .as_ref()
@@ -229,6 +233,13 @@ impl Turn<'_> {
             operation: None,
             message,
         })
+    }
+
+    /// A version waits for a person, whatever became of the others.
+    pub(super) fn tell_of_hold(&self, record: &mut Standing, held: NotTaken) -> Option<Notice> {
+        let identity = format!("{}-{}", held.reason, held.version);
+        let verb = held_verb(&held);
+        self.once(record, &identity, verb, held.version, held.message)
     }
 
     // ---- is it alive? ----
@@ -363,13 +374,8 @@ impl Turn<'_> {
             .map(|version| version as &dyn std::fmt::Display);
         let (result, notice) = match (held, refused) {
             (Some(held), _) => {
-                let verb = held_verb(&held);
-                let identity = format!("{}-{}", held.reason, held.version);
-                let result = Outcome::moved(verb, from, &held.version);
-                (
-                    result,
-                    self.once(&mut record, &identity, verb, held.version, held.message),
-                )
+                let result = Outcome::moved(held_verb(&held), from, &held.version);
+                (result, self.tell_of_hold(&mut record, held))
             }
             // What it did then says more than that nothing is done now.
             (None, Some(refused)) if refused.reason == reasons::QUARANTINED => {

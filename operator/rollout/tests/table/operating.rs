@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use ci_warm_api_types::journal::{
     Back, BackOperation, Candidate, Cause, Clock, ConfigDigest, Fault, Forward, ForwardOperation,
-    Guard, Keep, Operation, OperationId, Quarantined, Sealed, SnapshotName, Standing, VolumeName,
+    Guard, Keep, NotTaken, Operation, OperationId, Quarantined, Sealed, SnapshotName, Standing,
+    VolumeName,
 };
 use ci_warm_api_types::warm_app::RollbackCondition;
 use ci_warm_rollout::{
@@ -219,6 +220,28 @@ fn release_that_passes_should_become_last_good() {
     assert_eq!(standing.alerted, ["held-major-x".to_owned()].into());
     assert_eq!(standing.unhealthy_since, None);
     assert!(last(standing).1);
+    let beside = passing.clone().with(|case| {
+        case.standing.checked.as_mut().unwrap().held = Some(NotTaken {
+            version: version("2.0.0+2.0"),
+            reason: "held-major".into(),
+            message: "major".into(),
+        });
+    });
+    let decision = beside.check("idle: upgraded:1.0.0+1.0->1.1.0+1.1, tells held-major +0");
+    let Decision::Settle {
+        notice: Some(notice),
+        ..
+    } = &decision
+    else {
+        panic!("nobody is told");
+    };
+    assert_eq!(notice.version, Some(version("1.1.0+1.1")));
+    assert_eq!(notice.attempted, Some(version("2.0.0+2.0")));
+    let standing = record(&decision).clone();
+    assert!(standing.alerted.contains("held-major-2.0.0+2.0"));
+    beside
+        .with(|case| case.standing.alerted = standing.alerted)
+        .check("idle: upgraded:1.0.0+1.0->1.1.0+1.1, tells nobody +0");
     let first = passing.clone().with(|case| case.standing.last_good = None);
     first.check("idle: deployed:1.1.0+1.1, tells nobody +0");
     let reconfigured = passing.with(|case| {

@@ -13,7 +13,8 @@ use super::Record;
 use crate::conditions::Conditions;
 use crate::ids::Generation;
 use crate::kind::{API_VERSION, Kind, Meta, Status};
-use crate::problem::Problem;
+use ci_warm_api_types::problem::Problem;
+use ci_warm_api_types::yaml;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -80,7 +81,7 @@ pub(super) fn encode<K: Kind>(record: &Record<K>) -> Result<String, io::Error> {
             own: &record.status.own,
         },
     };
-    serde_saphyr::to_string(&written).map_err(|error| io::Error::other(error.to_string()))
+    yaml::write(&written).map_err(io::Error::other)
 }
 
 /// Reads a status file. A spec that this program cannot read (an older or newer one wrote it) is left out: the object is
@@ -90,23 +91,24 @@ pub(super) fn decode<K: Kind>(path: &Path) -> Result<Record<K>, Problem> {
         Problem::of(path, format!("the status file cannot be read: {error}"))
             .suggest("the object is left alone until it can be; restore the file, or remove it to begin anew with a new uid")
     })?;
-    let wrong = |error: serde_saphyr::Error| {
-        Problem::of(path, format!("the status file is damaged: {error}"))
+    let file = path.display().to_string();
+    let wrong = |problem: Problem| {
+        Problem::of(path, format!("the status file is damaged: {problem}"))
             .suggest("the object is left alone until it can be; restore the file, or remove it to begin anew with a new uid")
     };
-    let common: Common = serde_saphyr::from_str(&text).map_err(wrong)?;
+    let common: Common = yaml::read(&file, &text).map_err(wrong)?;
     if common.kind != K::KIND {
         return Err(Problem::of(
             path,
             format!("is the status of a {}, not of a {}", common.kind, K::KIND),
         ));
     }
-    let has_spec = serde_saphyr::from_str::<HasSpec>(&text)
+    let has_spec = yaml::read::<HasSpec>(&file, &text)
         .map_err(wrong)?
         .spec
         .is_some();
     let spec = if has_spec {
-        match serde_saphyr::from_str::<SpecOnly<K::Spec>>(&text) {
+        match yaml::read::<SpecOnly<K::Spec>>(&file, &text) {
             Ok(read) => Some(read.spec),
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "the last accepted spec cannot be read; the manifest must be accepted again");
@@ -116,7 +118,7 @@ pub(super) fn decode<K: Kind>(path: &Path) -> Result<Record<K>, Problem> {
     } else {
         None
     };
-    let own: OwnOnly<K::Status> = serde_saphyr::from_str(&text).map_err(wrong)?;
+    let own: OwnOnly<K::Status> = yaml::read(&file, &text).map_err(wrong)?;
     let status = Status {
         observed_generation: common.status.observed_generation,
         conditions: common.status.conditions,

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::{HeldReason, Unsettled};
 use crate::ids::ObjectName;
-use crate::problem::Problem;
 use crate::root::{Root, RootError};
+use ci_warm_api_types::problem::Problem;
 
 /// The largest manifest that is read, in bytes. What people write is a thousand times smaller.
 pub const LARGEST_MANIFEST: u64 = 1 << 20;

@@ -25,9 +25,9 @@ use crate::durable::{self, DurableError};
 use crate::events::{EventType, Events};
 use crate::ids::{Key, ObjectName, Uid};
 use crate::kind::{Kind, Meta, Object, Status, Verdict};
-use crate::problem::Problem;
 use crate::requests::{self, Request};
 use crate::root::Root;
+use ci_warm_api_types::problem::Problem;
 
 pub use listing::LARGEST_MANIFEST;
 pub use types::{Change, HeldDeletions, HeldReason, Listed, Relisted, StoreError, Unsettled, What};
@@ -275,7 +275,7 @@ impl<K: Kind> Store<K> {
                 source,
             })?;
         found.retain(|request| request.verb != requests::DELETE && whole.contains(&request.path));
-        problems.retain(|problem| whole.contains(&problem.path));
+        problems.retain(|problem| whole.contains(std::path::Path::new(&problem.file)));
         Ok((found, problems))
     }
 

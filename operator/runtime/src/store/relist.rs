@@ -13,8 +13,8 @@ use crate::conditions::{self, Condition, ConditionStatus, Reason};
 use crate::durable;
 use crate::ids::{Generation, Key, ObjectName, Uid};
 use crate::kind::{Kind, Manifest, Meta, Status};
-use crate::problem::Problem;
 use crate::requests;
+use ci_warm_api_types::problem::Problem;
 
 /// Vanishing together, this many objects look like an accident when none is left.
 const SEVERAL: usize = 2;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::durable::DurableError;
 use crate::ids::{Key, ObjectName, OwnerReference};
-use crate::problem::Problem;
+use ci_warm_api_types::problem::Problem;
 
 /// What a write to the store could not do.
 #[derive(Debug, thiserror::Error)]

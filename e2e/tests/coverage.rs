@@ -56,7 +56,10 @@ fn expect_still_refused(scene: &Scene, number: u32, words: &[&str]) {
     assert_eq!(scene.deployed(), before, "nothing was stopped or sent");
     assert_eq!(scene.docker().volume_hash(&scene.volume()), data);
     assert!(scene.copies().is_empty());
-    scene.wait_for_ready("True", "Healthy");
+    scene.wait_for_ready("False", "DataNotCovered");
+    let ready = scene.condition("Ready").unwrap().message;
+    assert!(ready.contains(&version), "{ready}");
+    scene.wait_for_condition("Available", "True", "DataNotCovered");
 }
 
 #[test]

@@ -156,7 +156,7 @@ fn a_secret_that_only_a_person_has_should_be_asked_for_by_name() {
         .publish();
     scene.declare(&scene.quick_warm_app(""));
     let _operator = scene.operator();
-    scene.wait_for_result(&format!("refused:{V1}"));
+    scene.wait_for_result(&format!("refused:none->{V1}"));
     scene.wait_for_ready("False", "SecretMissing");
     let alert = scene.wait_for_alert("refused", "generate=false");
     assert!(
@@ -192,7 +192,7 @@ fn a_key_that_no_compose_file_has_should_be_refused_by_name() {
         .publish();
     scene.declare(&scene.quick_warm_app(""));
     let _operator = scene.operator();
-    scene.wait_for_result(&format!("refused:{V1}"));
+    scene.wait_for_result(&format!("refused:none->{V1}"));
     scene.wait_for_ready("False", "InvalidRecipe");
     scene.wait_for_alert("refused", "frobnicate");
     assert!(scene.docker().services(&scene.stack()).is_empty());

@@ -61,6 +61,7 @@ fn a_good_upgrade_should_keep_the_data_and_leave_a_snapshot() {
         names if names.len() == 1 => Ok(names),
         names => Err(format!("{names:?}")),
     });
+    assert_eq!(scene.said("/snapshot"), names[0]);
     let status = scene.wait_for_snapshot(&names[0], "readyToUse: true");
     for part in [
         "version: 1.0.0+1.0",
@@ -240,7 +241,7 @@ fn an_upgrade_should_be_undone_when_all_that_made_the_old_release_is_gone() {
     scene.recipe().publish(V1, &one);
     scene.declare(
         &scene
-            .quick("")
+            .quick_warm_app("")
             .replace("env: {", "env: { TIMEOUT: \"111\","),
     );
     let _operator = scene.operator();
@@ -255,7 +256,7 @@ fn an_upgrade_should_be_undone_when_all_that_made_the_old_release_is_gone() {
     scene.recipe().publish(V2, &two);
     scene.declare(
         &scene
-            .quick("")
+            .quick_warm_app("")
             .replace("env: {", "env: { TIMEOUT: \"222\","),
     );
     scene.wait_for_version("2");

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use ci_warm_api_types::alert::{Alert, AlertId};
 use serde::Deserialize;
 
-use crate::files::{self, FileError};
+use ci_warm_runtime::durable::{self, DurableError};
 
 mod redact;
 
@@ -28,7 +28,7 @@ const MAX_SAME_NAME: u32 = 1000;
 pub enum AlertError {
     /// A file or directory could not be read or written.
     #[error(transparent)]
-    File(#[from] FileError),
+    File(#[from] DurableError),
     /// The alert is not JSON; cannot happen with today's fields.
     #[error("cannot write the alert {id} as JSON")]
     Encode {
@@ -87,13 +87,13 @@ pub fn raise(root: &Path, alert: &Alert, id: &AlertId) -> Result<Raised, AlertEr
     let seen = directory(root, Delivery::Seen);
     match fs::create_dir(&due) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(FileError::io("create", &due)(error).into());
+            return Err(DurableError::at("create", &due)(error).into());
         }
-        _ => files::sync_directory(root)?,
+        _ => durable::sync_directory(root)?,
     }
     if let Some(path) = find(root, id)? {
         // The process that wrote it may have died before its directory was synced.
-        files::sync_directory(path.parent().unwrap_or(&due))?;
+        durable::sync_directory(path.parent().unwrap_or(&due))?;
         return Ok(Raised::Before(path));
     }
 
@@ -128,9 +128,9 @@ pub fn raise(root: &Path, alert: &Alert, id: &AlertId) -> Result<Raised, AlertEr
             continue;
         }
         let path = due.join(&name);
-        match files::write_new(&path, &bytes, 0o644) {
+        match durable::write_new(&path, &bytes, 0o644) {
             Ok(()) => return Ok(Raised::Written(path)),
-            Err(FileError::Exists { .. }) => {}
+            Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -144,7 +144,7 @@ pub fn raise(root: &Path, alert: &Alert, id: &AlertId) -> Result<Raised, AlertEr
 ///
 /// A file that is not an alert is listed as broken. Only `*.json` counts, and no hidden file: those are writes in progress.
 pub fn list(root: &Path) -> Result<Vec<Listed>, AlertError> {
-    fs::metadata(root).map_err(FileError::io("read", root))?;
+    fs::metadata(root).map_err(DurableError::at("read", root))?;
     let mut all = Vec::new();
     for delivery in [Delivery::Due, Delivery::Seen] {
         for path in alert_files(&directory(root, delivery))? {
@@ -153,7 +153,7 @@ pub fn list(root: &Path) -> Result<Vec<Listed>, AlertError> {
                     .map_err(|error| format!("{} is not an alert: {error}", path.display())),
                 // A relay moved it away between listing and reading; it comes up among the seen.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => Err(FileError::io("read", &path)(error).to_string()),
+                Err(error) => Err(DurableError::at("read", &path)(error).to_string()),
             };
             all.push(Listed {
                 path,
@@ -195,7 +195,7 @@ fn find(root: &Path, id: &AlertId) -> Result<Option<PathBuf>, AlertError> {
 
 /// The alert files of a directory; none when there is no such directory.
 fn alert_files(directory: &Path) -> Result<Vec<PathBuf>, AlertError> {
-    let unreadable = || FileError::io("list", directory);
+    let unreadable = || DurableError::at("list", directory);
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -235,11 +235,11 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn exists(path: &Path) -> Result<bool, FileError> {
+fn exists(path: &Path) -> Result<bool, DurableError> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(FileError::io("look for", path)(error)),
+        Err(error) => Err(DurableError::at("look for", path)(error)),
     }
 }
 

@@ -17,9 +17,9 @@ use ci_warm_rollout::Preflight;
 use ci_warm_stack::{Stack, VolumeKind, VolumeUse};
 use thiserror::Error;
 
-use crate::files::FileError;
 use crate::instance::Instance;
 use crate::release::{self, Frozen, ValueSource};
+use ci_warm_runtime::durable::DurableError;
 
 /// Why it could not be told.
 #[derive(Debug, Error)]
@@ -32,7 +32,7 @@ pub enum CoverageError {
     Data(#[from] ci_warm_data::DataError),
     /// Nor did it of a path.
     #[error(transparent)]
-    File(#[from] FileError),
+    File(#[from] DurableError),
 }
 
 /// A refusal: a condition's reason, and what a person should know.
@@ -507,7 +507,7 @@ fn space(look: Look<'_>, volumes: &BTreeMap<VolumeName, PathBuf>) -> Result<(), 
     let mut disks = Vec::new();
     for (place, bytes) in demands {
         let device = std::fs::metadata(place)
-            .map_err(FileError::io("inspect", place))?
+            .map_err(DurableError::at("inspect", place))?
             .dev();
         disks.push((device, place, bytes));
     }

@@ -34,10 +34,10 @@ pub(crate) async fn watch(
         let now: Vec<HeldDeletions> = held.borrow_and_update().clone();
         begun.retain(|kind, _| now.iter().any(|held| held.kind == *kind));
         for deletions in &now {
-            let began = *begun
+            let moment = *begun
                 .entry(deletions.kind)
                 .or_insert_with(|| since(deletions).unwrap_or_else(Timestamp::now));
-            if let Err(error) = raise(&root, deletions, began) {
+            if let Err(error) = raise(&root, deletions, moment) {
                 tracing::error!(%error, "an alert could not be written");
             }
         }

@@ -14,14 +14,14 @@ use ci_warm_api_types::yaml;
 use ci_warm_rollout::Step;
 use thiserror::Error;
 
-use crate::files::{self, FileError};
+use ci_warm_runtime::durable::{self, DurableError};
 
 /// Why an instance's folder cannot be used.
 #[derive(Debug, Error)]
 pub enum InstanceError {
     /// A file cannot be read or written.
     #[error(transparent)]
-    File(#[from] FileError),
+    File(#[from] DurableError),
     /// The journal is there and cannot be understood. Nothing is done to the instance until a person has looked: guessing at
     /// what was under way could cost data.
     #[error("the journal {} cannot be understood: {why}; restore it from a backup, or move it away to start anew", path.display())]
@@ -115,7 +115,7 @@ impl Instance {
     /// A journal that cannot be read or understood. That is never "nothing under way".
     pub fn standing(&self) -> Result<Standing, InstanceError> {
         let path = self.journal();
-        let Some(bytes) = files::read_optional(&path)? else {
+        let Some(bytes) = durable::read_optional(&path)? else {
             return Ok(Standing::default());
         };
         let broken = |why: String| InstanceError::Journal {
@@ -137,11 +137,11 @@ impl Instance {
             path: path.clone(),
             why,
         })?;
-        if files::read_optional(&path)?.is_some_and(|before| before == text.as_bytes()) {
+        if durable::read_optional(&path)?.is_some_and(|before| before == text.as_bytes()) {
             return Ok(());
         }
-        std::fs::create_dir_all(&self.dir).map_err(FileError::io("create", &self.dir))?;
-        Ok(files::write_atomic(&path, text.as_bytes(), 0o600)?)
+        std::fs::create_dir_all(&self.dir).map_err(DurableError::at("create", &self.dir))?;
+        Ok(durable::write(&path, text.as_bytes(), 0o600)?)
     }
 
     /// Makes the journal durable that says this step, so that the step may be acted on.

@@ -6,7 +6,6 @@ pub mod cli;
 pub mod coverage;
 pub mod daemon;
 pub mod deploy;
-pub mod files;
 mod held;
 pub mod instance;
 pub mod manifest;

@@ -9,8 +9,8 @@ use ci_warm_stack::Stack;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::files::{self, FileError};
 use crate::recipe::SecretSource as Generated;
+use ci_warm_runtime::durable::{self, DurableError};
 
 /// A release as it is deployed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -85,7 +85,7 @@ impl From<&Generated> for ValueSource {
 pub enum ReleaseError {
     /// A file cannot be read or written.
     #[error(transparent)]
-    File(#[from] FileError),
+    File(#[from] DurableError),
     /// It is there and is not what was stored.
     #[error("the stored release {} is damaged: {why}", path.display())]
     Damaged {
@@ -109,10 +109,10 @@ pub fn store(dir: &Path, frozen: &Frozen) -> Result<(), ReleaseError> {
         why,
     };
     let text = serde_json::to_vec_pretty(frozen).map_err(|error| damaged(error.to_string()))?;
-    std::fs::create_dir_all(dir).map_err(FileError::io("create", dir))?;
-    files::write_atomic(&dir.join(FILE), &text, 0o600)?;
+    std::fs::create_dir_all(dir).map_err(DurableError::at("create", dir))?;
+    durable::write(&dir.join(FILE), &text, 0o600)?;
     // Last, so that a release without it is known not to be whole.
-    files::write_atomic(
+    durable::write(
         &dir.join(CHECK),
         blake3::hash(&text).to_hex().as_bytes(),
         0o600,
@@ -126,8 +126,8 @@ pub fn store(dir: &Path, frozen: &Frozen) -> Result<(), ReleaseError> {
 /// It cannot be read, or is not what was stored.
 pub fn load(dir: &Path) -> Result<Option<Frozen>, ReleaseError> {
     let (Some(text), Some(check)) = (
-        files::read_optional(&dir.join(FILE))?,
-        files::read_optional(&dir.join(CHECK))?,
+        durable::read_optional(&dir.join(FILE))?,
+        durable::read_optional(&dir.join(CHECK))?,
     ) else {
         return Ok(None);
     };

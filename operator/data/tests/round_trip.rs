@@ -324,7 +324,7 @@ fn requests_that_contradict_themselves_are_refused() {
     };
     let sealed = seal(&nothing, &Unwatched).unwrap();
     assert!(sealed.volumes().is_empty());
-    ci_warm_data::verify(&sealed, &Unwatched).unwrap();
+    verify(&sealed, &Unwatched).unwrap();
     assert!(matches!(
         seal_one(&volume.join("s"), &volume),
         Err(DataError::BadRequest(_))

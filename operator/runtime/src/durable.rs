@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a write, removal or directory creation could not do, and where.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {}: {source}", path.display())]
+#[error("cannot {action} {}: {source}{}", path.display(), advice(source))]
 pub struct DurableError {
     /// What was tried, as words: `write`, `remove`.
     pub action: &'static str,
@@ -22,11 +22,35 @@ pub struct DurableError {
     pub source: io::Error,
 }
 
-fn at<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> DurableError + 'a {
-    move |source| DurableError {
-        action,
-        path: path.to_owned(),
-        source,
+impl DurableError {
+    /// Turns an I/O error into one that says what was tried on which path; for `map_err`.
+    pub fn at(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self {
+            action,
+            path,
+            source,
+        }
+    }
+}
+
+fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DurableError + use<> {
+    DurableError::at(action, path.to_owned())
+}
+
+/// What a person can do about an I/O error, as the tail of a message; empty where the error says it all.
+fn advice(error: &io::Error) -> &'static str {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::StorageFull | Kind::QuotaExceeded => "; free some space there",
+        Kind::ReadOnlyFilesystem => {
+            "; the file system is mounted read-only, or went so after a disk error"
+        }
+        Kind::PermissionDenied => {
+            "; check the owner and mode of the file and of the directories above it"
+        }
+        Kind::NotFound | Kind::NotADirectory => "; check that the directory exists and is mounted",
+        _ => "",
     }
 }
 
@@ -37,6 +61,36 @@ static SERIAL: AtomicU64 = AtomicU64::new(0);
 ///
 /// The directory must exist. On an error the target is untouched and no temporary file is left, unless the process died.
 pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), DurableError> {
+    place(path, bytes, mode, |temporary| fs::rename(temporary, path))
+}
+
+/// Writes a file that must not exist yet, durably and whole.
+///
+/// The error's source is of the kind [`io::ErrorKind::AlreadyExists`] when anything is at `path`, a dangling symlink too; it is
+/// left as it is.
+pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), DurableError> {
+    // A link fails where a rename would replace.
+    place(path, bytes, mode, |temporary| {
+        fs::hard_link(temporary, path).and_then(|()| fs::remove_file(temporary))
+    })
+}
+
+/// The content of a file; `None` only when there is no such file. Every other error stays one, so that a disk that
+/// fails is not taken for an empty one.
+pub fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, DurableError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(at("read", path)(error)),
+    }
+}
+
+fn place(
+    path: &Path,
+    bytes: &[u8],
+    mode: u32,
+    publish: impl FnOnce(&Path) -> io::Result<()>,
+) -> Result<(), DurableError> {
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(at("write", path)(io::ErrorKind::InvalidInput.into()));
     };
@@ -46,7 +100,7 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), DurableError> {
         name.to_string_lossy(),
         std::process::id()
     ));
-    let written = write_new(&temporary, bytes, mode).and_then(|()| fs::rename(&temporary, path));
+    let written = write_temporary(&temporary, bytes, mode).and_then(|()| publish(&temporary));
     if let Err(error) = written {
         // Best effort: the write error is the one worth telling, and leftovers are swept at the next start.
         let _ = fs::remove_file(&temporary);
@@ -55,7 +109,7 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), DurableError> {
     sync_directory(dir)
 }
 
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+fn write_temporary(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -144,6 +198,33 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         let error = write(&dir.path().join("no/such/b.yaml"), b"", 0o640).unwrap_err();
         assert!(error.to_string().contains("no/such/b.yaml"), "{error}");
+    }
+
+    #[test]
+    fn write_new_should_leave_what_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        write_new(&path, b"one", 0o640).unwrap();
+        let error = write_new(&path, b"two", 0o640).unwrap_err();
+        assert_eq!(error.source.kind(), io::ErrorKind::AlreadyExists, "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        let dangling = dir.path().join("b");
+        std::os::unix::fs::symlink("/nowhere/at/all", &dangling).unwrap();
+        assert!(write_new(&dangling, b"", 0o640).is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn read_optional_should_be_none_for_a_missing_file_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        assert_eq!(read_optional(&path).unwrap(), None);
+        fs::write(&path, "x").unwrap();
+        assert_eq!(read_optional(&path).unwrap().as_deref(), Some(&b"x"[..]));
+        // A file where a directory should be is not "no such file".
+        assert!(read_optional(&path.join("b")).is_err());
+        let error = write(&dir.path().join("none/a"), b"x", 0o600).unwrap_err();
+        assert!(error.to_string().contains("mounted"), "{error}");
     }
 
     #[test]

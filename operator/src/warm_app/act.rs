@@ -14,10 +14,10 @@ use thiserror::Error;
 use super::observe::Desk;
 use crate::coverage::{is_plain, named};
 use crate::deploy::{self, DeployError};
-use crate::files::{self, FileError};
 use crate::instance::{Instance, InstanceError, Recorded};
 use crate::release::{self, Frozen, FrozenImage, ReleaseError};
 use crate::snapshot::SealContext;
+use ci_warm_runtime::durable::{self, DurableError};
 
 /// Why a step was not done.
 #[derive(Debug, Error)]
@@ -31,9 +31,11 @@ pub(super) enum ActError {
     #[error(transparent)]
     Release(#[from] ReleaseError),
     #[error(transparent)]
-    File(#[from] FileError),
+    File(#[from] DurableError),
     #[error(transparent)]
     Instance(#[from] InstanceError),
+    #[error("volume {0} is gone: nothing can be sealed from it or put back into it")]
+    Gone(VolumeName),
     #[error("{0}")]
     Other(String),
 }
@@ -177,7 +179,7 @@ impl Desk<'_> {
         let context = self.seal_context().await?;
         let (dir, watch) = (self.instance.snapshot(name), cancel.clone());
         std::fs::create_dir_all(self.instance.snapshots())
-            .map_err(FileError::io("create", self.instance.snapshots()))?;
+            .map_err(DurableError::at("create", self.instance.snapshots()))?;
         blocking(move || {
             let request = SealRequest {
                 snapshot_dir: &dir,
@@ -226,7 +228,7 @@ impl Desk<'_> {
             self.instance.aside(operation),
         );
         let (id, watch) = (operation.0.clone(), cancel.clone());
-        std::fs::create_dir_all(&aside).map_err(FileError::io("create", &aside))?;
+        std::fs::create_dir_all(&aside).map_err(DurableError::at("create", &aside))?;
         blocking(move || {
             let Some(snapshot) = ci_warm_data::open_sealed(&dir)? else {
                 return Err(DataError::Corrupt {
@@ -245,7 +247,7 @@ impl Desk<'_> {
             ci_warm_data::restore(&request, &watch).map(drop)
         })
         .await?;
-        Ok(files::write_atomic(
+        Ok(durable::write(
             &self.instance.restored_mark(operation),
             b"",
             0o600,
@@ -272,7 +274,7 @@ impl Desk<'_> {
         let mut places = Vec::new();
         for name in volumes {
             let volume = self.engine.volume(&name.0).await?;
-            let volume = volume.ok_or_else(|| ActError::Other(format!("volume {name} is gone")))?;
+            let volume = volume.ok_or_else(|| ActError::Gone(name.clone()))?;
             places.push((
                 ci_warm_data::VolumeName::new(&name.0)?,
                 PathBuf::from(volume.mountpoint),
@@ -326,7 +328,7 @@ impl Desk<'_> {
         ] {
             match std::fs::remove_dir_all(&dir) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(FileError::io("remove", dir)(error).into());
+                    return Err(DurableError::at("remove", dir)(error).into());
                 }
                 _ => {}
             }

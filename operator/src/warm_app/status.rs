@@ -1,9 +1,7 @@
 //! What an app's status says, from its journal and from what this turn came to.
 
 use ci_warm_api_types::conditions::{reasons, types};
-use ci_warm_api_types::journal::{
-    Cause, Forward, Guard, Operation, Resume, SnapshotName, Standing,
-};
+use ci_warm_api_types::journal::{Cause, Forward, Guard, Operation, Resume, Standing};
 use ci_warm_api_types::outcome::Verb;
 use ci_warm_api_types::warm_app::{HealthStatus, HeldStatus, Readiness, WarmAppStatus};
 use ci_warm_rollout::{Intent, Want, Why};
@@ -82,13 +80,27 @@ impl Telling<'_> {
                 .iter()
                 .map(|failed| format!("{} {}", failed.version, failed.digest.short()))
                 .collect(),
-            snapshot: standing
-                .operation
-                .as_ref()
-                .and_then(sealed)
-                .map(|name| name.0.clone())
-                .or_else(|| self.before.snapshot.clone()),
+            snapshot: self.sealed().or_else(|| self.before.snapshot.clone()),
             history: standing.history.clone(),
+        }
+    }
+
+    /// The snapshot that protects the data now.
+    fn sealed(&self) -> Option<String> {
+        let guard = match self.standing.operation.as_ref()? {
+            Operation::Forward(op) => match &op.at {
+                Forward::Deploy(guard) | Forward::Prove { guard, .. } => guard,
+                _ => return None,
+            },
+            Operation::Stuck {
+                resume: Resume::Forward { guard, .. },
+                ..
+            } => guard,
+            _ => return None,
+        };
+        match guard {
+            Guard::Sealed(sealed) => Some(sealed.name.to_string()),
+            Guard::NoData => None,
         }
     }
 
@@ -403,21 +415,6 @@ impl Telling<'_> {
     }
 }
 
-/// The snapshot that an upgrade under way has sealed.
-fn sealed(operation: &Operation) -> Option<&SnapshotName> {
-    match operation {
-        Operation::Forward(op) => match &op.at {
-            Forward::Deploy(Guard::Sealed(sealed))
-            | Forward::Prove {
-                guard: Guard::Sealed(sealed),
-                ..
-            } => Some(&sealed.name),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
 fn draft(
     kind: &'static str,
     status: ConditionStatus,
@@ -430,52 +427,4 @@ fn draft(
         Reason::new(reason).unwrap_or(Reason::of("Unknown")),
         message,
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use ci_warm_api_types::journal::{
-        Candidate, Clock, ConfigDigest, ForwardOperation, Generation, OperationId, ReleaseId,
-        Sealed,
-    };
-    use jiff::Timestamp;
-
-    use super::*;
-
-    fn forward(at: Forward) -> Operation {
-        let (uid, number) = ("uid".to_owned(), 1);
-        Operation::Forward(ForwardOperation {
-            id: OperationId("20260101T000000Z-0001".into()),
-            of: Generation { uid, number },
-            to: Candidate {
-                id: ReleaseId("1.1.0+1.1-0a1b2c3d".into()),
-                version: "1.1.0+1.1".parse().unwrap(),
-                commit: "c0ffee".into(),
-                digest: ConfigDigest("0a1b2c3d".into()),
-                secrets: std::collections::BTreeMap::default(),
-            },
-            covers: None,
-            at,
-        })
-    }
-
-    #[test]
-    fn snapshot_should_be_that_of_the_release_on_its_way() {
-        let name = SnapshotName("app-1".into());
-        let guard = Guard::Sealed(Sealed {
-            name: name.clone(),
-            volumes: BTreeSet::new(),
-        });
-        let clock = Clock::Until(Timestamp::UNIX_EPOCH);
-        let proving = forward(Forward::Prove {
-            guard: guard.clone(),
-            clock,
-        });
-        assert_eq!(sealed(&forward(Forward::Deploy(guard))), Some(&name));
-        assert_eq!(sealed(&proving), Some(&name));
-        assert_eq!(sealed(&forward(Forward::Seal)), None);
-        assert_eq!(sealed(&forward(Forward::Deploy(Guard::NoData))), None);
-    }
 }

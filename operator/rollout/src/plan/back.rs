@@ -9,6 +9,7 @@ use ci_warm_api_types::journal::{
 use ci_warm_api_types::outcome::Verb;
 
 use super::clock::{self, Reading};
+use super::proof::Proof;
 use super::settle::{Healthy, Told, moved, quarantined};
 use super::{Planned, Turn, plain, wait};
 use crate::decision::{Decision, Step};
@@ -92,42 +93,24 @@ impl Turn<'_> {
     }
 
     fn prove_last_good(&self, op: &BackOperation, clock: &Clock) -> Planned {
-        let stopped = || self.with_back(op, Back::Prove(clock::pause(clock, self.now)));
-        let deployment = match self.deployment(Some(plain(&op.to.of)))? {
-            Err(why) => {
-                return Ok(self.wait_recording(stopped(), reasons::ENGINE_UNREACHABLE, why));
-            }
-            Ok(deployment) => deployment,
-        };
-        if let Some(why) = self.not_ready()? {
-            return Ok(self.wait_recording(stopped(), reasons::DEPENDENCY_NOT_READY, why));
-        }
-        let (running, reading) = clock::run(clock, self.now);
-        let (cause, message) = match deployment {
-            Deployment::Converged => match self.gate(plain(&op.to.of))? {
-                Err(why) => return Ok(self.wait_recording(stopped(), reasons::PROGRESSING, why)),
-                Ok(gate) => match self.passed(gate) {
-                    Some(passed) => return Ok(self.returned(op, passed)),
-                    None => (Cause::HealthGateFailed, gate.message.clone()),
-                },
-            },
-            Deployment::Absent | Deployment::Differs(_) if reading == Reading::Runs => {
-                return Ok(self.act_back(op, Back::Prove(running), submit(op)));
-            }
-            Deployment::TasksFailing(why) => (Cause::TasksFailing, why.clone()),
-            Deployment::GivenUp(why)
-            | Deployment::Converging { why, .. }
-            | Deployment::Draining(why)
-            | Deployment::Differs(why) => (Cause::DeployFailed, why.clone()),
-            Deployment::Absent => (Cause::DeployFailed, "its services are gone".to_owned()),
-        };
-        match reading {
-            Reading::Expired => Ok(self.rollback_failed(op, Fault { cause, message })),
-            Reading::Runs => Ok(self.wait_recording(
-                self.with_back(op, Back::Prove(running)),
-                reasons::PROGRESSING,
+        let proving = |clock| self.with_back(op, Back::Prove(clock));
+        match self.proof(&op.to.of, clock)? {
+            Proof::Unseen {
+                clock,
+                reason,
                 message,
-            )),
+            } => Ok(self.wait_recording(proving(clock), reason, message)),
+            Proof::Passed(passed) => Ok(self.returned(op, passed)),
+            Proof::Lost(clock) => Ok(self.act_back(op, Back::Prove(clock), submit(op))),
+            Proof::Missing {
+                reading: Reading::Expired,
+                fault,
+                ..
+            } => Ok(self.rollback_failed(op, fault)),
+            // There is nothing else to go to, so it has all of its time.
+            Proof::Missing { clock, fault, .. } => {
+                Ok(self.wait_recording(proving(clock), reasons::PROGRESSING, fault.message))
+            }
         }
     }
 

@@ -3,8 +3,6 @@
 //! Undeploy and Seal are left out where there is no data to protect. Until Deploy is recorded nothing but the services was
 //! touched; from there on the data may have been.
 
-use std::num::NonZeroU32;
-
 use ci_warm_api_types::conditions::reasons;
 use ci_warm_api_types::journal::{
     Back, BackOperation, Candidate, Cause, Clock, Fault, Forward, ForwardOperation, Guard,
@@ -14,10 +12,11 @@ use ci_warm_api_types::outcome::{Outcome, Verb};
 use ci_warm_api_types::warm_app::RollbackCondition;
 
 use super::clock::{self, Reading};
+use super::proof::{Hope, Proof};
 use super::settle::{Healthy, Told, moved, quarantined};
 use super::{Planned, Turn, plain, wait};
 use crate::decision::{Decision, Step};
-use crate::observed::{Dependencies, Deployment, Gate, Images, Preflight, Question, Seal, Stored};
+use crate::observed::{Deployment, Images, Preflight, Question, Seal, Stored};
 
 impl Turn<'_> {
     pub(super) fn forward(&self, op: &ForwardOperation) -> Planned {
@@ -179,7 +178,6 @@ impl Turn<'_> {
             guard: guard.clone(),
             clock,
         };
-        let stopped = || self.with_forward(op, at(clock::pause(clock, self.now)));
         if let Some(message) = &self.observed.failed {
             let fault = Fault {
                 cause: Cause::DeployFailed,
@@ -187,77 +185,35 @@ impl Turn<'_> {
             };
             return Ok(self.fail(op, guard, fault));
         }
-        let deployment = match self.deployment(Some(plain(&op.to)))? {
-            Err(why) => {
-                return Ok(self.wait_recording(stopped(), reasons::ENGINE_UNREACHABLE, why));
-            }
-            Ok(deployment) => deployment,
-        };
-        if let Some(why) = self.not_ready()? {
-            return Ok(self.wait_recording(stopped(), reasons::DEPENDENCY_NOT_READY, why));
-        }
-        let (running, reading) = clock::run(clock, self.now);
-        let (cause, message) = match deployment {
-            Deployment::Converged => match self.gate(plain(&op.to))? {
-                Err(why) => return Ok(self.wait_recording(stopped(), reasons::PROGRESSING, why)),
-                Ok(gate) => match self.passed(gate) {
-                    Some(passed) => return Ok(self.commit(op, passed)),
-                    None => (Cause::HealthGateFailed, gate.message.clone()),
-                },
-            },
-            Deployment::Absent | Deployment::Differs(_) if reading == Reading::Runs => {
+        match self.proof(&op.to, clock)? {
+            Proof::Unseen {
+                clock,
+                reason,
+                message,
+            } => Ok(self.wait_recording(self.with_forward(op, at(clock)), reason, message)),
+            Proof::Passed(passed) => Ok(self.commit(op, passed)),
+            Proof::Lost(clock) => {
                 let step = Step::Deploy {
                     candidate: op.to.clone(),
                     guard: guard.clone(),
                 };
-                return Ok(self.act(op, at(running), step));
+                Ok(self.act(op, at(clock), step))
             }
-            Deployment::TasksFailing(why) => (Cause::TasksFailing, why.clone()),
-            Deployment::GivenUp(why) => (Cause::DeployFailed, why.clone()),
-            Deployment::Converging { why, .. }
-            | Deployment::Draining(why)
-            | Deployment::Differs(why) => (
-                Cause::DeployFailed,
-                format!("did not converge before the deadline: {why}"),
-            ),
-            Deployment::Absent => (Cause::DeployFailed, "its services are gone".to_owned()),
-        };
-        let hopeless = matches!(
-            deployment,
-            Deployment::TasksFailing(_) | Deployment::GivenUp(_)
-        );
-        if reading == Reading::Expired || (hopeless && self.leads_back(cause)) {
-            return Ok(self.fail(op, guard, Fault { cause, message }));
-        }
-        Ok(self.wait_recording(
-            self.with_forward(op, at(running)),
-            reasons::PROGRESSING,
-            message,
-        ))
-    }
-
-    /// Why a dependency is not Ready, or nothing. One that cannot be told counts as not Ready: unknown is never yes here.
-    pub(super) fn not_ready(&self) -> Result<Option<String>, Question> {
-        Ok(
-            match self
-                .observed
-                .dependencies
-                .answer(|| Question::Dependencies)?
+            Proof::Missing {
+                reading,
+                fault,
+                hope,
+                ..
+            } if reading == Reading::Expired
+                || (hope == Hope::None && self.leads_back(fault.cause)) =>
             {
-                Err(why) => Some(why.to_owned()),
-                Ok(Dependencies::NotReady(why)) => Some(why.clone()),
-                Ok(Dependencies::Ready) => None,
-            },
-        )
-    }
-
-    /// Proof, when there is some.
-    pub(super) fn passed(&self, gate: &Gate) -> Option<Passed> {
-        let probes = NonZeroU32::new(gate.passes)?;
-        (probes >= self.intent.gate.passes).then_some(Passed {
-            at: gate.at,
-            probes,
-        })
+                Ok(self.fail(op, guard, fault))
+            }
+            Proof::Missing { clock, fault, .. } => {
+                let record = self.with_forward(op, at(clock));
+                Ok(self.wait_recording(record, reasons::PROGRESSING, fault.message))
+            }
+        }
     }
 
     // ---- how it ends ----

@@ -7,6 +7,7 @@ use ci_warm_api_types::journal::{
 use ci_warm_api_types::outcome::{Outcome, Verb};
 
 use super::clock::{self, Reading};
+use super::proof::{Hope, Proof};
 use super::settle::{Healthy, Told};
 use super::{Planned, Turn, wait};
 use crate::decision::{Decision, Step};
@@ -107,58 +108,37 @@ impl Turn<'_> {
     }
 
     fn prove_kept(&self, keep: &Keeping<'_>, clock: &Clock) -> Planned {
-        let stopped = || self.with(keep.at(Keep::Prove(clock::pause(clock, self.now))));
-        let subject = Subject {
-            release: keep.release.of.clone(),
-            nonce: None,
-        };
-        let deployment = match self.deployment(Some(subject.clone()))? {
-            Err(why) => {
-                return Ok(self.wait_recording(stopped(), reasons::ENGINE_UNREACHABLE, why));
+        let proving = |clock| self.with(keep.at(Keep::Prove(clock)));
+        match self.proof(&keep.release.of, clock)? {
+            Proof::Unseen {
+                clock,
+                reason,
+                message,
+            } => Ok(self.wait_recording(proving(clock), reason, message)),
+            Proof::Passed(passed) => {
+                let release = Release {
+                    of: keep.release.of.clone(),
+                    passed,
+                };
+                Ok(self.kept(keep, release))
             }
-            Ok(deployment) => deployment,
-        };
-        if let Some(why) = self.not_ready()? {
-            return Ok(self.wait_recording(stopped(), reasons::DEPENDENCY_NOT_READY, why));
-        }
-        let (running, reading) = clock::run(clock, self.now);
-        let message = match deployment {
-            Deployment::Converged => match self.gate(subject)? {
-                Err(why) => return Ok(self.wait_recording(stopped(), reasons::PROGRESSING, why)),
-                Ok(gate) => match self.passed(gate) {
-                    Some(passed) => {
-                        let release = Release {
-                            of: keep.release.of.clone(),
-                            passed,
-                        };
-                        return Ok(self.kept(keep, release));
-                    }
-                    None => gate.message.clone(),
+            Proof::Lost(clock) => Ok(Decision::Act {
+                record: proving(clock),
+                step: Step::Submit {
+                    release: keep.release.clone(),
+                    nonce: None,
                 },
-            },
-            Deployment::Absent | Deployment::Differs(_) if reading == Reading::Runs => {
-                let record = self.with(keep.at(Keep::Prove(running)));
-                return Ok(Decision::Act {
-                    record,
-                    step: Step::Submit {
-                        release: keep.release.clone(),
-                        nonce: None,
-                    },
-                });
+            }),
+            Proof::Missing {
+                reading,
+                fault,
+                hope,
+                ..
+            } if reading == Reading::Expired || hope == Hope::None => {
+                Ok(self.still_unhealthy(keep, &fault.message))
             }
-            Deployment::TasksFailing(why) | Deployment::GivenUp(why) => {
-                return Ok(self.still_unhealthy(keep, why));
-            }
-            Deployment::Converging { why, .. }
-            | Deployment::Draining(why)
-            | Deployment::Differs(why) => why.clone(),
-            Deployment::Absent => "its services are gone".to_owned(),
-        };
-        match reading {
-            Reading::Expired => Ok(self.still_unhealthy(keep, &message)),
-            Reading::Runs => {
-                let record = self.with(keep.at(Keep::Prove(running)));
-                Ok(self.wait_recording(record, reasons::PROGRESSING, message))
+            Proof::Missing { clock, fault, .. } => {
+                Ok(self.wait_recording(proving(clock), reasons::PROGRESSING, fault.message))
             }
         }
     }

@@ -7,6 +7,7 @@ mod clock;
 mod forward;
 mod idle;
 mod keep;
+mod proof;
 mod removal;
 mod settle;
 

@@ -164,7 +164,19 @@ impl Demo {
         self.add_record("written by 1.1");
         self.records(&["written by 1.0", "written by 1.1"]);
         self.say("Before it, the app was stopped and its data copied, and the copy verified:");
-        self.shell.run("ccctl get snapshots");
+        let snapshots = self.shell.run("ccctl get snapshots");
+        self.told(
+            snapshots.contains("1.0.0+1.0"),
+            "the snapshot is of the version before",
+        );
+        let line = self
+            .shell
+            .run("ccctl describe warmapp/records | grep Snapshot");
+        let name = line.split_whitespace().last().unwrap_or_default();
+        self.told(
+            !name.is_empty() && snapshots.contains(name),
+            "the app names its snapshot",
+        );
     }
 
     fn broken_upgrade(&mut self) {

@@ -53,7 +53,7 @@ fn should_be_seen_unwell(scene: &Scene) {
 fn an_app_that_is_unwell_should_be_redeployed_once_and_then_told_of_once() {
     let (scene, gate) = (Scene::new("unwell"), Gatekeeper::answering(200));
     scene.publish("1.0.0+1.0", &Variant::v1());
-    scene.declare(&scene.gated_warm_app(&gate, "15s", STATEFUL));
+    scene.declare(&scene.gated_warm_app(&gate, "20s", STATEFUL));
     let _operator = scene.operator();
     scene.wait_for_result("deployed:1.0.0+1.0");
     scene.wait_for_version("1");
@@ -116,14 +116,14 @@ fn an_app_should_wait_for_what_it_depends_on_and_its_deadline_with_it() {
     );
     proxy.publish("1.0.0+1.0", &Variant::v1());
     app.publish("1.0.0+1.0", &Variant::v1());
-    app.declare(&app.gated_warm_app(&app_gate, "8s", &on_proxy));
+    app.declare(&app.gated_warm_app(&app_gate, "25s", &on_proxy));
     let _operator = proxy.operator();
     let why = app.wait_for_condition("Ready", "False", "DependencyNotReady");
     assert!(why.contains(proxy.app()), "{why}");
     assert!(app.deployed().services.is_empty());
 
     // There it is: the other goes on at once, long before it would look again by itself.
-    proxy.declare(&proxy.gated_warm_app(&proxy_gate, "10s", STATELESS));
+    proxy.declare(&proxy.gated_warm_app(&proxy_gate, "30s", STATELESS));
     proxy.wait_for_result("deployed:1.0.0+1.0");
     wait_for("the app to go on", Duration::from_secs(30), || {
         match app.said("/operation") {

@@ -165,7 +165,8 @@ fn an_image_that_cannot_be_pulled_should_be_refused_before_anything_stops() {
     scene.ask("reconcile");
     scene.wait_for_result("refused:1.0.0+1.0->1.1.0+1.1");
     scene.wait_for_alert("refused", &missing);
-    scene.wait_for_ready("True", "Healthy");
+    scene.wait_for_ready("False", "ImagePullFailed");
+    scene.wait_for_condition("Available", "True", "ImagePullFailed");
     assert_eq!(scene.deployed(), untouched);
     assert_eq!(scene.docker().volume_hash(&scene.volume()), before);
     assert!(scene.copies().is_empty());

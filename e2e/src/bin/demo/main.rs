@@ -1,7 +1,8 @@
 //! `make demo`: what the operator does, shown on a real Swarm with real data.
 //!
-//! Prints a transcript. Every line after a `$` is run by bash as it stands there, and what it prints is shown as it came;
-//! the lines after a `#` say what to look at. Whatever is not as told ends the demo at once, with an exit code that is not 0.
+//! Prints a transcript. A line after a `$` is run by bash as it stands there, and what it prints is shown as it came; only what
+//! a shell would keep for itself (variables, the operator in the background, Ctrl-C of a watch) is kept here. The lines after a
+//! `#` say what to look at. Whatever is not as told ends the demo at once, with an exit code that is not 0.
 //!
 //! Everything lies in the engine's directory and goes with it, also when this program is ended in the middle.
 

@@ -257,7 +257,7 @@ fn settled(
         )?,
         // A version that is held beside the one that was taken is told with it.
         Verb::Upgraded => ensure(
-            notice.is_some() == !record.alerted.is_subset(&state.standing.alerted),
+            notice.is_some() != record.alerted.is_subset(&state.standing.alerted),
             "7: a hold is to be told once",
         )?,
         _ => ensure(notice.is_none(), "7: told without need")?,

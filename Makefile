@@ -55,7 +55,7 @@ e2e: ## The tests on a real Swarm; one of them: make e2e TESTS='--test rig' ARGS
 	scripts/setup.sh engine
 	cargo build --locked --workspace
 	cargo test --locked --workspace $(swarm_tests) --no-run
-	scripts/engine.sh run -- cargo test --locked --offline --workspace $(TESTS) $(ARGS)
+	scripts/engine.sh run -- cargo test --locked --offline --workspace --no-fail-fast $(TESTS) $(ARGS)
 
 .PHONY: demo
 demo: ## A failed upgrade undone before your eyes, on a Swarm of its own

@@ -113,7 +113,7 @@ fn a_major_version_of_the_app_should_wait() {
 
 #[test]
 fn notes_of_a_skipped_version_should_hold_the_ones_after_it() {
-    let (scene, _operator) = running("notes", STATELESS);
+    let (scene, operator) = running("notes", STATELESS);
     let image = scene.rig().image(&Variant::v1_1());
     scene
         .recipe()
@@ -133,6 +133,14 @@ fn notes_of_a_skipped_version_should_hold_the_ones_after_it() {
     );
     let message = scene.condition("Held").unwrap().message;
     assert!(message.contains("1.1.0+1.1"), "{message}");
+    let notes = scene.alerts()[0]["release_notes"].to_string();
+    assert!(notes.contains("manual migration"), "{notes}");
+
+    // A new process tells nobody twice.
+    assert!(operator.stop().success());
+    let _operator = scene.operator();
+    scene.reconcile();
+    assert_eq!(scene.alerts().len(), 1);
 }
 
 #[test]

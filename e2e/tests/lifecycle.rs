@@ -423,7 +423,7 @@ fn manifests_that_vanish_together_should_not_be_taken_for_deletions() {
         scene.publish("1.0.0+1.0", &Variant::v1());
         scene.apply_quick(STATEFUL);
     }
-    let _operator = first.operator();
+    let operator = first.operator();
     for scene in both {
         scene.wait_for_result("deployed:1.0.0+1.0");
         scene.wait_for_ready("True", "Healthy");
@@ -439,6 +439,21 @@ fn manifests_that_vanish_together_should_not_be_taken_for_deletions() {
     wait_until("the alert", LIMIT, || {
         !first.alerts_for("deletions-held").is_empty()
     });
+    assert_eq!(both.map(Scene::deployed), before);
+
+    // A new process knows it, and tells nobody twice.
+    assert!(operator.stop().success());
+    let _operator = first.operator();
+    wait_until("the first list", LIMIT, || {
+        first
+            .operator_log()
+            .matches("the first list is complete")
+            .count()
+            == 2
+    });
+    for scene in both {
+        scene.wait_for_condition("DeletionHeld", "True", "AllVanished");
+    }
     assert_eq!(both.map(Scene::deployed), before);
 
     // An accident: the files are back.

@@ -21,7 +21,7 @@ fn a_broken_manifest_should_change_nothing_and_say_where_it_is_broken() {
     scene.publish("1.0.0+1.0", &Variant::v1());
     other.publish("1.0.0+1.0", &Variant::v1());
     scene.apply_quick(STATELESS);
-    let _operator = scene.operator();
+    let operator = scene.operator();
     scene.wait_for_result("deployed:1.0.0+1.0");
     scene.wait_for_ready("True", "Healthy");
     let before = scene.deployed();
@@ -89,7 +89,19 @@ fn a_broken_manifest_should_change_nothing_and_say_where_it_is_broken() {
     }
     assert_eq!(scene.deployed(), before);
 
-    // What was accepted last stays in force.
+    // To empty a file is not to delete the object.
+    scene.declare("");
+    wait_for("the empty file to be refused", LIMIT, || {
+        match scene.condition("Accepted") {
+            Some(seen) if seen.message.contains("is empty") => Ok(()),
+            seen => Err(format!("{seen:?}")),
+        }
+    });
+    assert_eq!(scene.deployed(), before);
+
+    // What was accepted last stays in force, also for an operator that never read it from the manifest.
+    assert!(operator.stop().success());
+    let _operator = scene.operator();
     scene
         .docker()
         .run(&["service", "rm", &format!("{}_app", scene.stack())]);
@@ -174,4 +186,60 @@ fn a_first_deployment_that_fails_should_be_cleared_away_and_its_data_kept() {
     scene.wait_for_result("deployed:1.0.1+1.2");
     scene.wait_for_ready("True", "Healthy");
     scene.wait_for_version("1");
+}
+
+#[test]
+fn an_app_that_claims_what_another_has_should_wait_until_it_is_free() {
+    let first = Scene::new("owner");
+    let second = first.beside("heir");
+    // One that is slow to stop, so that there is a time in which its owner is going.
+    let stubborn = Variant::custom("stubborn", &["--version", "1", "--on-term", "ignore"]);
+    first.publish("1.0.0+1.0", &stubborn);
+    let manifest = first.quick_warm_app("  data: { snapshot: BeforeUpgrade }");
+    first.declare(&manifest);
+    let _operator = first.operator();
+    first.wait_for_result("deployed:1.0.0+1.0");
+    first.wait_for_version("1");
+    first.add_record("kept");
+    let before = first.deployed();
+    let claim = manifest.replace(
+        &format!("name: {}", first.app()),
+        &format!("name: {}", second.app()),
+    );
+    second.declare(&claim);
+    let said = second.wait_for_condition("Ready", "False", "NameTaken");
+    let line = 1 + claim
+        .lines()
+        .position(|line| line.trim().starts_with("domain:"))
+        .unwrap();
+    let place = format!("{}:{line}:", second.manifest());
+    assert!(said.contains(&place), "no {place} in: {said}");
+    assert!(said.contains(first.app()), "{said}");
+
+    // Taken away again it takes nothing along.
+    second.remove_manifest();
+    second.wait_for_deleted();
+    assert_eq!(first.deployed(), before);
+    first.wait_for_ready("True", "Healthy");
+
+    // When the owner goes it takes over, once the owner is gone.
+    second.declare(&claim);
+    second.wait_for_condition("Ready", "False", "NameTaken");
+    first.ccctl().run(&["delete", &first.object()]);
+    wait_for("the owner to go", LIMIT, || {
+        let heir = second.condition("Ready").unwrap();
+        if first.status().is_empty() {
+            return Ok(());
+        }
+        assert_eq!(heir.reason, "NameTaken", "two hands on one instance");
+        Err("it is still there")
+    });
+    wait_for("the heir to be healthy", LIMIT, || {
+        match second.condition("Ready") {
+            Some(seen) if seen.reason == "Healthy" => Ok(()),
+            seen => Err(format!("{seen:?}\n{}", first.operator_log())),
+        }
+    });
+    assert_eq!(second.said("/result"), "redeployed:1.0.0+1.0");
+    assert_eq!(first.records(), ["kept"]);
 }

@@ -11,7 +11,7 @@ fn manifest(scene: &Scene, probes: &str) -> String {
     let text = scene.warm_app(STATELESS);
     let (head, _) = text.split_once("  health:\n").unwrap();
     format!(
-        "{head}  health:\n{probes}    interval: 300ms\n    successThreshold: 3\n    deadline: 8s\n{STATELESS}"
+        "{head}  health:\n{probes}    interval: 300ms\n    successThreshold: 3\n    deadline: 15s\n{STATELESS}"
     )
 }
 
@@ -22,6 +22,10 @@ fn expect(name: &str, probes: impl Fn(&Scene) -> String, result: &str, said: &st
     scene.declare(&manifest(&scene, &probes(&scene)));
     let operator = scene.operator();
     scene.wait_for_result(&format!("{result}:{V1}"));
+    if result == "deploy-failed" {
+        scene.wait_for_ready("False", "HealthGateFailed");
+        scene.wait_for_no_services();
+    }
     let text = format!("{} {}", scene.status(), scene.operator_log());
     assert!(text.contains(said), "{said}: {text}");
     drop(operator);
@@ -75,7 +79,7 @@ fn a_gate_that_is_not_passed_often_enough_in_a_row() {
         "    http: {{ url: \"http://${{DOMAIN}}/health\", resolve: \"127.0.0.1:{port}\" }}\n    \
          tcp: {{ address: \"127.0.0.1:{port}\" }}\n"
     );
-    scene.declare(&manifest(&scene, &probes).replace("deadline: 8s", "deadline: 30s"));
+    scene.declare(&manifest(&scene, &probes).replace("deadline: 15s", "deadline: 30s"));
     let _operator = scene.operator();
     scene.wait_for_version("1.3");
     assert_eq!(scene.said("/version"), "", "it serves, and is not good yet");

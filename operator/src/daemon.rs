@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use ci_warm_api_types::conditions::reasons;
 use ci_warm_engine::{Engine, Event, EventKind, Notice};
 use ci_warm_runtime::{Handle, HeldDeletions, Kind, Operator, Root, Settings, Shutdown, Store};
 use tokio::signal::unix::{SignalKind, signal};
@@ -118,23 +119,29 @@ async fn signals(shutdown: Shutdown) -> anyhow::Result<()> {
     }
 }
 
-/// The apps that wait for the one that changed.
+/// The apps that wait for the one that changed: they depend on it, or are refused because of what another says.
 fn dependents(
     apps: &Store<WarmApp>,
     change: &ci_warm_runtime::store::Change,
 ) -> Vec<ci_warm_runtime::Key> {
     apps.snapshot()
         .iter()
+        .filter(|record| record.meta.name != change.key.name)
         .filter(|record| {
-            let spec = record.spec.as_ref();
-            spec.is_some_and(|spec| {
+            let depends = record.spec.as_ref().is_some_and(|spec| {
                 spec.depends_on
                     .iter()
                     .any(|on| on.name == change.key.name.as_str())
-            })
+            });
+            let readiness = record.status.own.readiness.as_ref();
+            depends || readiness.is_some_and(|ready| of_relations(&ready.reason))
         })
         .map(|record| ci_warm_runtime::Key::new(WarmApp::KIND, record.meta.name.clone()))
         .collect()
+}
+
+fn of_relations(reason: &str) -> bool {
+    [reasons::NAME_TAKEN, reasons::DEPENDENCY_CYCLE].contains(&reason)
 }
 
 /// Wakes apps when something of their stack moves. Events are hints: what is missed here is found by looking.

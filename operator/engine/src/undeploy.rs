@@ -83,7 +83,8 @@ impl Engine {
 
     /// Stop and remove the containers of jobs that Swarm has forgotten. Their volumes stay.
     ///
-    /// A container gets `grace` after its stop signal before it is killed. Idempotent.
+    /// A container gets `grace` after its stop signal before it is killed. Idempotent; one that is just being started is left to
+    /// the next call.
     pub async fn clear_forgotten(
         &self,
         remains: &Remains,
@@ -93,7 +94,13 @@ impl Engine {
             if !container.is_stopped() {
                 self.stop_container(&container.id, grace).await?;
             }
-            self.remove_container(&container.id).await?;
+            match self.remove_container(&container.id).await {
+                // It was started since it was looked at; the next look sees it running.
+                Err(EngineError::Refused { status: 409, .. }) => {}
+                other => {
+                    other?;
+                }
+            }
         }
         Ok(())
     }

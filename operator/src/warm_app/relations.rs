@@ -3,7 +3,8 @@
 use ci_warm_api_types::conditions::reasons;
 use ci_warm_api_types::relations::{Declared, Weight, relations};
 use ci_warm_api_types::yaml;
-use ci_warm_runtime::{Kind, Object, Store};
+use ci_warm_runtime::store::Snapshot;
+use ci_warm_runtime::{Kind, Object, ObjectName, Store};
 
 use super::WarmApp;
 
@@ -21,6 +22,17 @@ pub(super) fn refusal(store: &Store<WarmApp>, app: &Object<WarmApp>) -> Option<R
         return Some(placed(store, app, "spec.domain", refusal));
     }
     let snapshot = store.snapshot();
+    if let Some(owner) = leaving(&snapshot, app) {
+        let message = format!(
+            "the stack `{}` belongs to WarmApp {owner}, which is being deleted: this goes on when that is done",
+            app.spec.stack_name()
+        );
+        let refusal = Refusal {
+            reason: reasons::NAME_TAKEN,
+            message,
+        };
+        return Some(placed(store, app, "spec.domain", refusal));
+    }
     let others: Vec<_> = snapshot
         .iter()
         .filter(|record| {
@@ -47,6 +59,17 @@ pub(super) fn refusal(store: &Store<WarmApp>, app: &Object<WarmApp>) -> Option<R
         message: relation.message,
     };
     Some(placed(store, app, &relation.path, refusal))
+}
+
+/// Who has the instance and is being deleted: until it is gone, two would act on one instance. One that was refused never had it.
+fn leaving(snapshot: &Snapshot<WarmApp>, app: &Object<WarmApp>) -> Option<ObjectName> {
+    let stack = app.spec.stack_name();
+    let owner = snapshot.iter().find(|record| {
+        record.meta.deletion_timestamp.is_some()
+            && record.meta.uid != app.meta.uid
+            && record.status.own.stack.as_ref() == Some(&stack)
+    })?;
+    (!app.deleting()).then(|| owner.meta.name.clone())
 }
 
 /// Another stack would be another instance, and the one that runs would belong to nobody.

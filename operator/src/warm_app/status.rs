@@ -145,10 +145,7 @@ impl Telling<'_> {
                 .checked
                 .as_ref()
                 .and_then(|checked| checked.refused.as_ref());
-            let failed = standing
-                .result
-                .as_ref()
-                .is_some_and(|result| result.verb == Verb::DeployFailed);
+            let failed = self.last_verb() == Some(Verb::DeployFailed);
             return match (refused, self.came) {
                 // That there is nothing else to deploy says less than what became of what there was.
                 (_, Came::Waits(Why { reason, .. }))
@@ -218,10 +215,11 @@ impl Telling<'_> {
 
     /// A newer release failed and was undone, and nothing has changed since.
     fn remediated(&self) -> bool {
-        self.standing
-            .result
-            .as_ref()
-            .is_some_and(|result| result.verb == Verb::RolledBack)
+        self.last_verb() == Some(Verb::RolledBack)
+    }
+
+    fn last_verb(&self) -> Option<Verb> {
+        self.standing.result.as_ref().map(|result| result.verb)
     }
 
     fn last_reason(&self) -> Option<&'static str> {

@@ -255,10 +255,10 @@ fn settled(
             notice.is_some() == fresh && !record.alerted.is_empty(),
             "7: what lasts is to be told once",
         )?,
-        // A version that is held beside the one that was taken is told with it.
+        // A version may be held beside the one that was taken.
         Verb::Upgraded => ensure(
             notice.is_some() != record.alerted.is_subset(&state.standing.alerted),
-            "7: a hold is to be told once",
+            "7: a hold beside an upgrade is to be told once",
         )?,
         _ => ensure(notice.is_none(), "7: told without need")?,
     }

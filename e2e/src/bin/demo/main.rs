@@ -1,7 +1,8 @@
 //! `make demo`: what the operator does, shown on a real Swarm with real data.
 //!
-//! Prints a transcript. Every line after a `$` is run by bash as it stands there, and what it prints is shown as it came;
-//! the lines after a `#` say what to look at. Whatever is not as told ends the demo at once, with an exit code that is not 0.
+//! Prints a transcript. A line after a `$` is run by bash as it stands there, and what it prints is shown as it came; only what
+//! a shell would keep for itself (variables, the operator in the background, Ctrl-C of a watch) is kept here. The lines after a
+//! `#` say what to look at. Whatever is not as told ends the demo at once, with an exit code that is not 0.
 //!
 //! Everything lies in the engine's directory and goes with it, also when this program is ended in the middle.
 
@@ -18,7 +19,7 @@ use ci_warm_e2e::{LIMIT, Rig, Variant, VolumeHash, http, wait_for};
 
 use operator::Operator;
 use recipe::Recipe;
-use shell::Shell;
+use shell::{Shell, say};
 
 /// In the engine's own network, so nothing else listens there.
 const PORT: u16 = 8080;
@@ -121,15 +122,15 @@ impl Demo {
 
     fn set_the_scene(&mut self, root: &Path) {
         self.act("An operator, and a recipe");
-        self.say("A Swarm runs here that was started for this demo, with nothing on it:");
+        say("A Swarm runs here that was started for this demo, with nothing on it:");
         self.shell
             .run("docker node ls --format '{{.Hostname}}: {{.Status}}, {{.ManagerStatus}}'");
-        self.say("The operator keeps everything in one directory. The directory is its API.");
+        say("The operator keeps everything in one directory. The directory is its API.");
         self.shell
             .export("CI_WARM_ROOT", &root.display().to_string());
         self.operator = Some(Operator::start(&self.shell, root));
         self.shell.run("ls -A $CI_WARM_ROOT");
-        self.say("The recipe of a small app that keeps lines of text, with one published version:");
+        say("The recipe of a small app that keeps lines of text, with one published version:");
         self.publish("1.0.0+1.0");
         self.shell.run("git -C recipe tag");
     }
@@ -156,16 +157,16 @@ impl Demo {
     fn healthy_upgrade(&mut self) {
         self.act("An upgrade");
         self.publish("1.1.0+1.1");
-        self.say("The operator looks by itself every 15 minutes; this asks it to look now.");
+        say("The operator looks by itself every 15 minutes; this asks it to look now.");
         self.shell.run("ccctl reconcile warmapp/records");
         self.watch_for("upgraded:1.0.0+1.0->1.1.0+1.1");
         self.get("1.1.0+1.1", "Healthy");
         self.serves("1.1");
         self.add_record("written by 1.1");
         self.records(&["written by 1.0", "written by 1.1"]);
-        self.say("Before it, the app was stopped and its data copied, and the copy verified:");
+        say("Before it, the app was stopped and its data copied, and the copy verified:");
         let snapshots = self.shell.run("ccctl get snapshots");
-        self.told(
+        told(
             snapshots.contains("1.0.0+1.0"),
             "the snapshot is of the version before",
         );
@@ -173,7 +174,7 @@ impl Demo {
             .shell
             .run("ccctl describe warmapp/records | grep Snapshot");
         let name = line.split_whitespace().last().unwrap_or_default();
-        self.told(
+        told(
             !name.is_empty() && snapshots.contains(name),
             "the app names its snapshot",
         );
@@ -181,55 +182,57 @@ impl Demo {
 
     fn broken_upgrade(&mut self) {
         self.act("A broken version");
-        self.say("Version 1.2 will start, rewrite the data into a format that 1.1 cannot read, and serve. But it is not well.");
+        say(
+            "Version 1.2 will start, rewrite the data into a format that 1.1 cannot read, and serve. But it is not well.",
+        );
         self.shell.run("ls $VOLUME");
         let before = self.hash();
         let exact = VolumeHash::of(&self.volume);
         self.publish("1.2.0+1.2");
         self.shell.run("ccctl reconcile warmapp/records");
         self.wait_until_converged("1.2");
-        self.say("It has converged: Swarm is content with it. Only the probe is not.");
+        say("It has converged: Swarm is content with it. Only the probe is not.");
         self.serves("1.2");
         let health = self
             .shell
             .run("curl -s -w '%{http_code}\\n' http://127.0.0.1:8080/health");
-        self.told(health.trim().ends_with("500"), "1.2 is not well");
+        told(health.trim().ends_with("500"), "1.2 is not well");
         let service = self.shell.run(SERVICES);
-        self.told(service.contains("records:1.2 1/1"), "Swarm runs 1.2");
-        self.say("The data is another:");
+        told(service.contains("records:1.2 1/1"), "Swarm runs 1.2");
+        say("The data is another:");
         self.shell.run("ls $VOLUME");
         let broken = self.hash();
-        self.told(broken != before, "the broken version rewrote the data");
+        told(broken != before, "the broken version rewrote the data");
         self.get("1.1.0+1.1", "Progressing");
 
-        self.say("It has 15 seconds to become healthy. Then it is undone.");
+        say("It has 15 seconds to become healthy. Then it is undone.");
         self.watch_for("rolled-back:1.2.0+1.2->1.1.0+1.1");
         self.get("1.1.0+1.1", "RolledBack");
         self.serves("1.1");
-        self.say("The data is what it was, to the byte:");
+        say("The data is what it was, to the byte:");
         self.shell.run("ls $VOLUME");
         let after = self.hash();
-        self.told(after == before, "the data is what it was before");
+        told(after == before, "the data is what it was before");
         // Also what tar leaves out: times finer than a second, extended attributes.
         let exact_after = VolumeHash::of(&self.volume);
-        self.told(
+        told(
             exact_after == exact,
             &format!("the volume is what it was before:\n{exact:?}\n{exact_after:?}"),
         );
         self.records(&["written by 1.0", "written by 1.1"]);
-        self.say("What 1.2 made of it was set aside, for whoever wants to find out:");
+        say("What 1.2 made of it was set aside, for whoever wants to find out:");
         let aside = self
             .shell
             .run("find $CI_WARM_ROOT/instances/*/aside -name 'records.*' -printf '%P\\n'");
-        self.told(
+        told(
             aside.contains("records.v2"),
             "the failed data was set aside",
         );
-        self.say("And somebody is told:");
+        say("And somebody is told:");
         self.shell.run("ccctl alerts");
         let alert = self.shell.run("cat $CI_WARM_ROOT/alerts/*.json");
         for word in ["\"rolled-back\"", "\"1.2.0+1.2\"", "\"recovered\":true"] {
-            self.told(alert.contains(word), &format!("the alert has {word}"));
+            told(alert.contains(word), &format!("the alert has {word}"));
         }
     }
 
@@ -245,10 +248,10 @@ impl Demo {
         let held = self
             .shell
             .run("ccctl describe warmapp/records | sed -n '/^Held:/,/^$/{/./p}'");
-        self.told(held.contains("2.0.0+2.0"), "2.0 is held");
+        told(held.contains("2.0.0+2.0"), "2.0 is held");
         let alerts = self.shell.run("ccctl alerts");
-        self.told(alerts.contains("held-major"), "the hold is an alert");
-        self.say("Its next look finds nothing else to do, and says so.");
+        told(alerts.contains("held-major"), "the hold is an alert");
+        say("Its next look finds nothing else to do, and says so.");
         self.shell.run("ccctl reconcile warmapp/records");
         self.watch_for("held-major:1.3.0+1.3->2.0.0+2.0");
     }
@@ -258,16 +261,16 @@ impl Demo {
         self.shell.run("ccctl approve warmapp/records");
         self.watch_for("upgraded:1.3.0+1.3->2.0.0+2.0");
         self.serves("2.0");
-        self.say("2.0 keeps its data in the new format, and is well. It took the records along:");
+        say("2.0 keeps its data in the new format, and is well. It took the records along:");
         let files = self.shell.run("ls $VOLUME");
-        self.told(files.trim() == "records.v2", "the data was migrated");
+        told(files.trim() == "records.v2", "the data was migrated");
         self.records(&["written by 1.0", "written by 1.1"]);
         self.get("2.0.0+2.0", "Healthy");
     }
 
     fn end(&mut self) {
         self.act("The end");
-        self.say("The operator can go; the app stays.");
+        say("The operator can go; the app stays.");
         self.operator.take().expect("it was started").stop();
         self.serves("2.0");
     }
@@ -277,16 +280,6 @@ impl Demo {
     fn act(&mut self, title: &str) {
         self.acts += 1;
         self.shell.title(&format!("{}. {title}", self.acts));
-    }
-
-    fn say(&self, text: &str) {
-        self.shell.say(text);
-    }
-
-    /// Ends the demo unless it is so.
-    #[track_caller]
-    fn told(&self, so: bool, what: &str) {
-        assert!(so, "it was told that {what}, and that is not so");
     }
 
     fn publish(&self, version: &str) {
@@ -317,7 +310,7 @@ impl Demo {
     fn get(&self, version: &str, reason: &str) {
         let table = self.shell.run("ccctl get warmapps");
         for cell in [version, reason] {
-            self.told(
+            told(
                 table.split_whitespace().any(|it| it == cell),
                 &format!("the app is listed with {cell}"),
             );
@@ -326,7 +319,7 @@ impl Demo {
 
     fn serves(&self, version: &str) {
         let answer = self.shell.run("curl -s http://127.0.0.1:8080/version");
-        self.told(answer.trim() == version, &format!("{version} serves"));
+        told(answer.trim() == version, &format!("{version} serves"));
     }
 
     fn add_record(&self, record: &str) {
@@ -337,7 +330,7 @@ impl Demo {
 
     fn records(&self, expected: &[&str]) {
         let answer = self.shell.run("curl -s http://127.0.0.1:8080/records");
-        self.told(
+        told(
             answer.lines().eq(expected.iter().copied()),
             &format!("the records are {expected:?}"),
         );
@@ -347,4 +340,10 @@ impl Demo {
         self.shell
             .run("tar --sort=name -C $VOLUME -c . | sha256sum")
     }
+}
+
+/// Ends the demo unless it is so.
+#[track_caller]
+fn told(so: bool, what: &str) {
+    assert!(so, "it was told that {what}, and that is not so");
 }

@@ -69,21 +69,6 @@ impl Shell {
         println!("\n{bold}=== {text} ==={plain}");
     }
 
-    /// A remark, in lines that fit.
-    pub(crate) fn say(&self, text: &str) {
-        println!();
-        let mut line = "#".to_owned();
-        for word in text.split_whitespace() {
-            if line.len() + word.len() > 99 {
-                println!("{line}");
-                "#".clone_into(&mut line);
-            }
-            line.push(' ');
-            line.push_str(word);
-        }
-        println!("{line}");
-    }
-
     /// Shows a command as it would be typed.
     pub(crate) fn prompt(&self, line: &str) {
         let (bold, plain) = self.bold;
@@ -184,4 +169,19 @@ impl Shell {
         assert!(found, "`{line}` never showed what was told");
         println!("^C");
     }
+}
+
+/// A remark, in lines that fit.
+pub(crate) fn say(text: &str) {
+    println!();
+    let mut line = "#".to_owned();
+    for word in text.split_whitespace() {
+        if line.len() + word.len() > 99 {
+            println!("{line}");
+            "#".clone_into(&mut line);
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    println!("{line}");
 }

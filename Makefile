@@ -11,6 +11,7 @@ export CI_WARM_ENGINE_LOG := $(CARGO_TARGET_DIR)/dockerd.log
 # Always the whole workspace, so that no dependency is compiled twice with different features.
 swarm_tests := $(patsubst e2e/tests/%.rs,--test %,$(sort $(wildcard e2e/tests/*.rs)))
 TESTS ?= $(swarm_tests)
+# A test on a Swarm mostly waits, so more run at once than there are cores.
 
 .PHONY: help
 help: ## Say what there is
@@ -55,7 +56,7 @@ e2e: ## The tests on a real Swarm; one of them: make e2e TESTS='--test rig' ARGS
 	scripts/setup.sh engine
 	cargo build --locked --workspace
 	cargo test --locked --workspace $(swarm_tests) --no-run
-	scripts/engine.sh run -- cargo test --locked --offline --workspace --no-fail-fast $(TESTS) $(ARGS)
+	scripts/engine.sh run -- cargo test --locked --offline --workspace --no-fail-fast $(TESTS) $(or $(ARGS),-- --test-threads 6)
 
 .PHONY: demo
 demo: ## A failed upgrade undone before your eyes, on a Swarm of its own

@@ -90,6 +90,24 @@ fn a_good_upgrade_should_keep_the_data_and_leave_a_snapshot() {
 }
 
 #[test]
+fn a_release_that_the_engine_fails_on_should_be_undone_when_its_time_is_over() {
+    let (scene, _operator) = deployed("nonsense", "");
+    let before = scene.docker().volume_hash(&scene.volume());
+    // The engine has an internal error for this, as if trying again could help.
+    let draft = scene
+        .recipe()
+        .version(V2, &scene.rig().image(&Variant::v1_1()));
+    draft
+        .replace(
+            "endpoint_mode: dnsrr",
+            "placement: { constraints: [\"no constraint\"] }\n      endpoint_mode: dnsrr",
+        )
+        .publish();
+    scene.ask("reconcile");
+    expect_rolled_back(&scene, &before, "DeployFailed");
+}
+
+#[test]
 fn a_release_that_only_its_probe_refuses_should_be_undone_with_its_data() {
     let (scene, _operator) = deployed("gate", "");
     let before = scene.docker().volume_hash(&scene.volume());

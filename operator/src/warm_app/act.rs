@@ -7,7 +7,9 @@ use ci_warm_api_types::journal::{
     Candidate, OperationId, Release, Sealed, SnapshotName, VolumeName,
 };
 use ci_warm_data::{Cancel, DataError, RestoreRequest, SealRequest};
-use ci_warm_engine::{ContainerFilter, Engine, EngineError, ObjectKind, Removed, Volume};
+use ci_warm_engine::{
+    ContainerFilter, Engine, EngineError, ErrorClass, ObjectKind, Removed, Volume,
+};
 use ci_warm_rollout::Step;
 use thiserror::Error;
 
@@ -38,6 +40,22 @@ pub(super) enum ActError {
     Gone(VolumeName),
     #[error("{0}")]
     Other(String),
+}
+
+impl ActError {
+    /// The engine did not answer, or the process is to stop: nothing is known of what the step would do.
+    pub(super) fn says_nothing(&self) -> bool {
+        match self {
+            Self::Engine(error) | Self::Deploy(DeployError::Engine(error)) => {
+                matches!(
+                    error.class(),
+                    ErrorClass::Unreachable | ErrorClass::TimedOut
+                )
+            }
+            Self::Data(DataError::Cancelled) => true,
+            _ => false,
+        }
+    }
 }
 
 /// Whether trying again is of use.
@@ -386,7 +404,7 @@ async fn blocking<T: Send + 'static>(
 /// What the registry says will not change by asking again at once; an engine that is away is another matter.
 fn pull_failed(error: ActError) -> Failed {
     match &error {
-        ActError::Engine(engine) if engine.class() == ci_warm_engine::ErrorClass::Unreachable => {
+        ActError::Engine(engine) if engine.class() == ErrorClass::Unreachable => {
             Failed::Passing(error)
         }
         _ => Failed::Final(error),

@@ -7,6 +7,7 @@ mod act;
 mod intent;
 mod kind;
 mod observe;
+mod patience;
 mod probing;
 mod reconcile;
 mod relations;

@@ -22,7 +22,7 @@ use crate::coverage::{self, Look};
 use crate::deploy;
 use crate::instance::Instance;
 use crate::recipe::{
-    Freshness, GitUrl, ManualMigration, Mirror, TaggedVersion, manual_migration, notes_of,
+    CommitId, Freshness, GitUrl, ManualMigration, Mirror, TaggedVersion, manual_migration, notes_of,
 };
 use crate::release::{self, Frozen};
 
@@ -166,7 +166,36 @@ impl Desk<'_> {
                 }
             });
         }
+        self.offer_what_runs(&url, &mirror, standing, &mut offers)
+            .await;
         Ok(Catalog { offers })
+    }
+
+    /// The tag of what runs may be gone. As long as the mirror has its commit, a change of env or secrets can still be made.
+    async fn offer_what_runs(
+        &mut self,
+        url: &GitUrl,
+        mirror: &Mirror,
+        standing: &Standing,
+        offers: &mut Vec<Offer>,
+    ) {
+        let Some(good) = &standing.last_good else {
+            return;
+        };
+        if self.found.tagged.contains_key(&good.of.version) {
+            return;
+        }
+        let Some(commit) = CommitId::parse(&good.of.commit) else {
+            return;
+        };
+        let tagged = TaggedVersion {
+            version: good.of.version.clone(),
+            commit,
+        };
+        if let Ok(offer) = self.offer(url, mirror, &tagged).await {
+            self.found.tagged.insert(tagged.version.clone(), tagged);
+            offers.push(offer);
+        }
     }
 
     /// What the gates have to know of a version. A version that cannot be read asks for nothing here: rendering it will refuse it.
@@ -245,7 +274,7 @@ impl Desk<'_> {
     ) -> Result<Frozen, RenderError> {
         let (url, mirror) = self.mirror().map_err(RenderError::Unknown)?;
         let commit = match (
-            commit.and_then(crate::recipe::CommitId::parse),
+            commit.and_then(CommitId::parse),
             self.found.tagged.get(version),
         ) {
             (Some(commit), _) => commit,

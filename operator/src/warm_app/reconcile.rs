@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ci_warm_api_types::alert::{Alert, AlertId, AlertReason, AlertTime};
-use ci_warm_api_types::journal::Standing;
+use ci_warm_api_types::journal::{Operation, Standing};
 use ci_warm_api_types::version::Version;
 use ci_warm_api_types::warm_app::WarmAppSpec;
 use ci_warm_api_types::yaml;
@@ -20,6 +20,7 @@ use super::WarmApp;
 use super::act::Failed;
 use super::intent::intent;
 use super::observe::{Desk, Found};
+use super::patience::{Patience, Verdict};
 use super::probing::Probing;
 use super::relations;
 use super::status::{Came, Telling};
@@ -40,6 +41,7 @@ pub struct WarmApps {
     engine: Engine,
     snapshots: Arc<Store<Snapshot>>,
     probing: Probing,
+    patience: Patience,
     stops: Stops,
 }
 
@@ -57,6 +59,7 @@ impl WarmApps {
             engine,
             snapshots,
             probing: Probing::default(),
+            patience: Patience::default(),
             stops: Stops::default(),
         }
     }
@@ -147,7 +150,7 @@ impl WarmApps {
                 notice,
                 until,
             } => {
-                self.raise(cx, &desk, notice.as_ref()).await?;
+                self.raise(cx, &desk, &standing, notice.as_ref()).await?;
                 instance
                     .record(&record)
                     .map_err(ReconcileError::transient)?;
@@ -185,6 +188,11 @@ impl WarmApps {
         step: Step,
     ) -> Result<Option<String>, ReconcileError> {
         let name = step.name();
+        // Nothing serves between these, or may serve as it should.
+        let urgent = matches!(
+            step,
+            Step::Seal { .. } | Step::Deploy { .. } | Step::Submit { .. } | Step::Restore { .. }
+        );
         let recorded = desk
             .instance
             .record_step(record, step)
@@ -203,6 +211,7 @@ impl WarmApps {
         match done {
             Ok(()) => {
                 tracing::info!(kind = "WarmApp", name = %cx.name(), step = name, "done");
+                self.patience.forget(desk.instance.stack());
                 Ok(None)
             }
             Err(Failed::Final(error)) => {
@@ -211,9 +220,22 @@ impl WarmApps {
             }
             Err(Failed::Passing(error)) => {
                 tracing::warn!(kind = "WarmApp", name = %cx.name(), step = name, %error, "not done yet");
+                if error.says_nothing() {
+                    self.patience.forget(desk.instance.stack());
+                } else if urgent && self.out_of_patience(desk, record, name) {
+                    return Ok(Some(error.to_string()));
+                }
                 Err(ReconcileError::transient(format!("{name}: {error}")))
             }
         }
+    }
+
+    fn out_of_patience(&self, desk: &Desk<'_>, record: &Standing, step: &str) -> bool {
+        let operation = record.operation.as_ref().map(Operation::id);
+        let step = format!("{} {step}", operation.map_or("", |id| id.0.as_str()));
+        let limit = desk.intent.gate.deadline;
+        let stack = desk.instance.stack();
+        self.patience.failed(stack, &step, Timestamp::now(), limit) == Verdict::Ended
     }
 
     // ---- telling ----
@@ -278,13 +300,20 @@ impl WarmApps {
         &self,
         cx: &Context<WarmApp>,
         desk: &Desk<'_>,
+        standing: &Standing,
         notice: Option<&Notice>,
     ) -> Result<(), ReconcileError> {
         let Some(notice) = notice else { return Ok(()) };
         let reason: AlertReason = notice.reason.parse().map_err(ReconcileError::terminal)?;
         let id = match &notice.operation {
             Some(operation) => {
-                AlertId::of_operation(&format!("{}/{operation}", desk.instance.stack()), &reason)
+                // Taken up again by a person, it may end another time, which is another occasion.
+                let ended = standing
+                    .history
+                    .iter()
+                    .filter(|entry| entry.operation == *operation);
+                let name = format!("{}/{operation}/{}", desk.instance.stack(), ended.count());
+                AlertId::of_operation(&name, &reason)
             }
             None => AlertId::of_episode(cx.object().meta.uid.as_str(), &notice.identity, &reason),
         };

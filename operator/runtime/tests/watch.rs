@@ -8,7 +8,6 @@ use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -359,47 +358,6 @@ async fn watch_should_hand_requests_to_the_run_once() {
     let file = directory.join("undo.yaml");
     fs::write(&file, "").unwrap();
     until("the request is consumed", || !file.exists()).await;
-    w.running.stop().await;
-}
-
-#[tokio::test]
-async fn watch_should_lose_nothing_when_the_queue_overflows() {
-    let w = watched(|home| {
-        fs::write(home.things().join("x.txt"), "").unwrap();
-        fs::write(home.things().join("y.txt"), "").unwrap();
-    })
-    .await;
-    let (stop, things) = (Arc::new(AtomicBool::new(false)), w.home.things());
-    // Opening is reported too, and faster done than read; two names, because the kernel folds equal reports.
-    let noise: Vec<_> = (0..4)
-        .map(|_| {
-            let (stop, things) = (stop.clone(), things.clone());
-            std::thread::spawn(move || {
-                while !stop.load(SeqCst) {
-                    fs::File::open(things.join("x.txt")).unwrap();
-                    fs::File::open(things.join("y.txt")).unwrap();
-                }
-            })
-        })
-        .collect();
-    let mut made = 0;
-    until("the kernel's queue overflowed", || {
-        if made < 50 {
-            w.home.put(&format!("a{made}"), 1);
-            made += 1;
-        }
-        w.running.handle.metrics().rescans > 0
-    })
-    .await;
-    w.home.put("last", 1);
-    stop.store(true, SeqCst);
-    for thread in noise {
-        thread.join().unwrap();
-    }
-    w.size("last", 1).await;
-    for n in 0..made {
-        w.size(&format!("a{n}"), 1).await;
-    }
     w.running.stop().await;
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ci_warm_api_types::journal::{
     Candidate, OperationId, Release, Sealed, SnapshotName, VolumeName,
 };
-use ci_warm_data::{Cancel, DataError, RestoreRequest, SealRequest};
+use ci_warm_data::{Cancel, DataError, RestoreRequest, SealRequest, Unwatched};
 use ci_warm_engine::{
     ContainerFilter, Engine, EngineError, ErrorClass, ObjectKind, Removed, Volume,
 };
@@ -208,7 +208,12 @@ impl Desk<'_> {
         })
         .await?;
         // Somebody may have started a container meanwhile: then this is no copy of data at rest.
-        self.unused(volumes).await
+        let at_rest = self.unused(volumes).await;
+        if at_rest.is_err() {
+            let dir = self.instance.snapshot(name);
+            blocking(move || ci_warm_data::remove_snapshot(&dir, &Unwatched)).await?;
+        }
+        at_rest
     }
 
     /// What a person wants to know of a copy: of which release, and whether the app had come to rest well.

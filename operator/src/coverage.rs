@@ -3,22 +3,27 @@
 //! Coverage comes from what the containers really mount, and from what the release says they will. What cannot be covered is
 //! refused by name, before anything is stopped.
 
+mod needs;
+mod space;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use ci_warm_api_types::conditions::reasons;
 use ci_warm_api_types::journal::{Release, VolumeName};
 use ci_warm_api_types::warm_app::{DataPolicy, SnapshotPolicy};
 use ci_warm_engine::{
-    ContainerFilter, Engine, EngineError, Mount, ObjectKind, STACK_LABEL, TaskFilter, Volume,
+    ContainerFilter, Engine, EngineError, Mount, STACK_LABEL, TaskFilter, Volume,
 };
 use ci_warm_rollout::Preflight;
 use ci_warm_stack::{Stack, VolumeKind, VolumeUse};
 use thiserror::Error;
 
+use needs::{needs, way_back};
+use space::space;
+
 use crate::instance::Instance;
-use crate::release::{self, Frozen, ValueSource};
+use crate::release::Frozen;
 use ci_warm_runtime::durable::DurableError;
 
 /// Why it could not be told.
@@ -107,147 +112,6 @@ async fn clear(look: Look<'_>) -> Result<Option<BTreeSet<VolumeName>>, Stop> {
     // Where nothing ever ran there is nothing to protect; where something did, even "no volumes" is worth keeping.
     let ever_ran = look.last_good.is_some() || !volumes.is_empty();
     Ok(ever_ran.then(|| volumes.into_keys().collect()))
-}
-
-/// What the release needs and nobody makes for it.
-async fn needs(look: Look<'_>) -> Result<(), Stop> {
-    for secret in &look.release.secrets {
-        if secret.source == ValueSource::Manual
-            && look
-                .engine
-                .object(ObjectKind::Secret, &secret.swarm_name)
-                .await?
-                .is_none()
-        {
-            let message = format!(
-                "secret not inserted (#generate=false): {0}; insert it (`docker secret create {1} FILE`), or give it under \
-                 spec.secrets.{0}",
-                secret.name, secret.swarm_name
-            );
-            return refuse(reasons::SECRET_MISSING, message);
-        }
-        if let ValueSource::File(path) = &secret.source
-            && let Err(error) = std::fs::metadata(path)
-            && look
-                .engine
-                .object(ObjectKind::Secret, &secret.swarm_name)
-                .await?
-                .is_none()
-        {
-            let message = format!(
-                "the value of secret `{}`: cannot read {}: {error}",
-                secret.name,
-                path.display()
-            );
-            return refuse(reasons::SECRET_MISSING, message);
-        }
-    }
-    let made: BTreeSet<&str> = look
-        .release
-        .secrets
-        .iter()
-        .map(|secret| secret.swarm_name.as_str())
-        .collect();
-    for (kind, word, objects) in [
-        (ObjectKind::Secret, "secret", &look.release.stack.secrets),
-        (ObjectKind::Config, "config", &look.release.stack.configs),
-    ] {
-        for object in objects {
-            let found = look.engine.object(kind, &object.name).await?;
-            match (&object.body, found) {
-                (None, None) if !made.contains(object.name.as_str()) => {
-                    let message = format!("external {word} `{}` does not exist", object.name);
-                    return refuse(reasons::SECRET_MISSING, message);
-                }
-                (Some(body), Some(found))
-                    if kind == ObjectKind::Config
-                        && found.data.as_deref() != body["Data"].as_str() =>
-                {
-                    let message = format!(
-                        "config `{}` exists with another content, and Swarm cannot change a config: the recipe has to \
-                         give it a new version name in abra.sh",
-                        object.name
-                    );
-                    return refuse(reasons::INVALID_RECIPE, message);
-                }
-                _ => {}
-            }
-        }
-    }
-    networks(look).await
-}
-
-async fn networks(look: Look<'_>) -> Result<(), Stop> {
-    for network in look
-        .release
-        .stack
-        .networks
-        .iter()
-        .filter(|network| network.body.is_none())
-    {
-        let declared = look
-            .release
-            .networks
-            .iter()
-            .any(|spec| spec.name == network.name);
-        let predefined = matches!(
-            network.name.as_str(),
-            "host" | "bridge" | "none" | "default"
-        );
-        if declared || predefined || !look.engine.networks_named(&network.name).await?.is_empty() {
-            continue;
-        }
-        let message = format!(
-            "network `{0}` is external and does not exist: declare it under spec.networks, or create it \
-             (`docker network create -d overlay {0}`)",
-            network.name
-        );
-        return refuse(reasons::INVALID_RECIPE, message);
-    }
-    Ok(())
-}
-
-/// The way back: last good as stored, with its images, secrets and configs.
-async fn way_back(look: Look<'_>) -> Result<Option<Frozen>, Stop> {
-    let Some(good) = look.last_good else {
-        return Ok(None);
-    };
-    let frozen = match release::load(&look.instance.release(&good.of.id)) {
-        Ok(Some(frozen)) => frozen,
-        Ok(None) => {
-            let message = format!(
-                "the stored release of {} is missing, so a failure could not be undone",
-                good.of.version
-            );
-            return refuse(reasons::WAY_BACK_MISSING, message);
-        }
-        Err(error) => return refuse(reasons::WAY_BACK_MISSING, error.to_string()),
-    };
-    for (service, image) in &frozen.images {
-        let by_name = look.engine.image(&image.reference).await?;
-        if by_name.is_none() && look.engine.image(&image.id).await?.is_none() {
-            let message = format!(
-                "image {} of service {service} of {} is not on this host",
-                image.reference, good.of.version
-            );
-            return refuse(reasons::WAY_BACK_MISSING, message);
-        }
-    }
-    for (kind, objects) in [
-        (ObjectKind::Secret, &frozen.stack.secrets),
-        (ObjectKind::Config, &frozen.stack.configs),
-    ] {
-        for object in objects {
-            if look.engine.object(kind, &object.name).await?.is_none() && object.body.is_none() {
-                let message = format!(
-                    "`{}`, which {} needs, does not exist",
-                    object.name, good.of.version
-                );
-                return refuse(reasons::WAY_BACK_MISSING, message);
-            }
-        }
-    }
-    Ok(Some(frozen))
 }
 
 /// What the release says of its volumes.
@@ -482,68 +346,9 @@ async fn coverable(look: Look<'_>, volume: &Volume) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Room for the copy where snapshots lie, and for the data that is put back beside the failed one, where each volume lies.
-fn space(look: Look<'_>, volumes: &BTreeMap<VolumeName, PathBuf>) -> Result<(), Stop> {
-    const MARGIN_BYTES: u64 = 16 << 20;
-    let mut total = 0;
-    let mut demands = Vec::new();
-    for (name, dir) in volumes {
-        let bytes = match ci_warm_data::required_space(&[dir]) {
-            Err(
-                error @ (ci_warm_data::DataError::Unsupported { .. }
-                | ci_warm_data::DataError::MountPoint { .. }),
-            ) => {
-                let message = format!("volume `{name}` cannot be copied: {error}");
-                return refuse(reasons::DATA_NOT_COVERED, message);
-            }
-            bytes => bytes?,
-        };
-        total += bytes;
-        demands.push((dir.as_path(), bytes));
-    }
-    let snapshots = look.instance.dir();
-    let snapshots = snapshots.ancestors().find(|dir| dir.exists());
-    demands.push((snapshots.unwrap_or(Path::new("/")), total));
-    let mut disks = Vec::new();
-    for (place, bytes) in demands {
-        let device = std::fs::metadata(place)
-            .map_err(DurableError::at("inspect", place))?
-            .dev();
-        disks.push((device, place, bytes));
-    }
-    for (place, need) in by_disk(&disks) {
-        let free = ci_warm_data::free_space(place)?;
-        if free < need + MARGIN_BYTES {
-            let message = format!(
-                "the disk of {} has {free} bytes free, and a snapshot and its restore need {}",
-                place.display(),
-                need + MARGIN_BYTES
-            );
-            return refuse(reasons::DATA_NOT_COVERED, message);
-        }
-    }
-    Ok(())
-}
-
-/// The demands on each disk together, with a place on it.
-fn by_disk<'a>(demands: &[(u64, &'a Path, u64)]) -> Vec<(&'a Path, u64)> {
-    let mut disks: BTreeMap<u64, (&Path, u64)> = BTreeMap::new();
-    for (device, place, bytes) in demands {
-        disks.entry(*device).or_insert((place, 0)).1 += bytes;
-    }
-    disks.into_values().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_disk_should_hold_everything_that_comes_to_lie_on_it() {
-        let (root, data, other) = (Path::new("/root"), Path::new("/data"), Path::new("/other"));
-        let demands = [(1, data, 10), (2, other, 5), (1, root, 15)];
-        assert_eq!(by_disk(&demands), [(data, 25), (other, 5)]);
-    }
 
     #[test]
     fn an_exempt_path_should_cover_what_is_below_it_and_nothing_beside_it() {

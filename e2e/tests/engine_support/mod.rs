@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use ci_warm_engine::judge::{Condition, Rules, Submission, Verdict};
-use ci_warm_engine::{Engine, STACK_LABEL, ServiceId, judge};
+use ci_warm_engine::{Engine, EngineError, STACK_LABEL, ServiceId, judge};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -176,7 +176,7 @@ impl Stack {
                 .await
             {
                 Ok(()) => break,
-                Err(ci_warm_engine::EngineError::OutOfSequence { .. }) => {}
+                Err(EngineError::OutOfSequence { .. }) => {}
                 Err(error) => panic!("{error}"),
             }
         }
@@ -220,7 +220,11 @@ impl Stack {
                 .iter()
                 .flat_map(|container| &container.mounts);
             for anonymous in mounts.filter(|mount| mount.name.len() == 64) {
-                self.engine.remove_volume(&anonymous.name).await.unwrap();
+                // In use by a container that was just being started, it goes with the next look.
+                match self.engine.remove_volume(&anonymous.name).await {
+                    Err(EngineError::Refused { status: 409, .. }) => {}
+                    other => drop(other.unwrap()),
+                }
             }
             if remains.is_empty() {
                 Ok(())

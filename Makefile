@@ -36,7 +36,7 @@ test: setup ## Everything: lint, unit tests, then the tests on a real Swarm
 	    $(MAKE) --no-print-directory $$part 2>&1 | tee -i -a "$$log" || { status=1; break; }; \
 	done; \
 	awk '/^test result:/ { passed += $$4; failed += $$6; ignored += $$8 } \
-	     END { printf "test: %d passed, %d failed, %d ignored\n", passed, failed, ignored; exit failed + ignored > 0 }' "$$log"; \
+	     END { printf "test: %d passed, %d failed, %d skipped\n", passed, failed, ignored; exit failed + ignored > 0 }' "$$log"; \
 	exit $$status
 
 .PHONY: lint

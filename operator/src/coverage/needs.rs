@@ -6,39 +6,34 @@ use ci_warm_api_types::conditions::reasons;
 use ci_warm_engine::ObjectKind;
 
 use super::{Look, Stop, refuse};
+use crate::deploy::is_predefined;
 use crate::release::{self, Frozen, ValueSource};
 
 /// What the release needs and nobody makes for it.
 pub(super) async fn needs(look: Look<'_>) -> Result<(), Stop> {
     for secret in &look.release.secrets {
-        if secret.source == ValueSource::Manual
-            && look
-                .engine
-                .object(ObjectKind::Secret, &secret.swarm_name)
-                .await?
-                .is_none()
-        {
-            let message = format!(
+        let why = match &secret.source {
+            ValueSource::Manual => format!(
                 "secret not inserted (#generate=false): {0}; insert it (`docker secret create {1} FILE`), or give it under \
                  spec.secrets.{0}",
                 secret.name, secret.swarm_name
-            );
-            return refuse(reasons::SECRET_MISSING, message);
-        }
-        if let ValueSource::File(path) = &secret.source
-            && let Err(error) = std::fs::metadata(path)
-            && look
-                .engine
-                .object(ObjectKind::Secret, &secret.swarm_name)
-                .await?
-                .is_none()
-        {
-            let message = format!(
-                "the value of secret `{}`: cannot read {}: {error}",
-                secret.name,
-                path.display()
-            );
-            return refuse(reasons::SECRET_MISSING, message);
+            ),
+            ValueSource::File(path) => match std::fs::metadata(path) {
+                Ok(_) => continue,
+                Err(error) => format!(
+                    "the value of secret `{}`: cannot read {}: {error}",
+                    secret.name,
+                    path.display()
+                ),
+            },
+            ValueSource::Characters { .. } | ValueSource::Passphrase => continue,
+        };
+        let there = look
+            .engine
+            .object(ObjectKind::Secret, &secret.swarm_name)
+            .await?;
+        if there.is_none() {
+            return refuse(reasons::SECRET_MISSING, why);
         }
     }
     let made: BTreeSet<&str> = look
@@ -89,10 +84,7 @@ async fn networks(look: Look<'_>) -> Result<(), Stop> {
             .networks
             .iter()
             .any(|spec| spec.name == network.name);
-        let predefined = matches!(
-            network.name.as_str(),
-            "host" | "bridge" | "none" | "default"
-        );
+        let predefined = is_predefined(&network.name);
         if declared || predefined || !look.engine.networks_named(&network.name).await?.is_empty() {
             continue;
         }

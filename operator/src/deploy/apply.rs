@@ -122,7 +122,7 @@ async fn set_images_right(engine: &Engine, frozen: &Frozen) -> Result<(), Deploy
 }
 
 /// Repository and tag of a reference without a digest.
-fn split_tag(reference: &str) -> Option<(&str, &str)> {
+pub(crate) fn split_tag(reference: &str) -> Option<(&str, &str)> {
     if reference.contains('@') {
         return None;
     }
@@ -158,7 +158,8 @@ async fn create_networks(engine: &Engine, frozen: &Frozen) -> Result<(), DeployE
     Ok(())
 }
 
-fn is_predefined(name: &str) -> bool {
+/// Networks that every engine has.
+pub(crate) fn is_predefined(name: &str) -> bool {
     matches!(name, "host" | "bridge" | "none" | "default")
 }
 

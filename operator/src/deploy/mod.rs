@@ -10,6 +10,7 @@ mod measure;
 mod secrets;
 
 pub use apply::{apply, undeploy};
+pub(crate) use apply::{is_predefined, split_tag};
 pub use measure::{left_of, measure};
 pub use secrets::insert_missing;
 

@@ -385,13 +385,10 @@ pub(super) async fn remains(engine: &Engine, instance: &Instance) -> Result<bool
 
 /// Whether a digest reference is of the repository that a plain reference names.
 fn same_repository(reference: &str, digest: &str) -> bool {
-    let repository = |text: &str| {
+    fn repository(text: &str) -> &str {
         let text = text.split('@').next().unwrap_or(text);
-        match text.rsplit_once(':') {
-            Some((name, tag)) if !tag.contains('/') => name.to_owned(),
-            _ => text.to_owned(),
-        }
-    };
+        deploy::split_tag(text).map_or(text, |(name, _)| name)
+    }
     repository(reference) == repository(digest)
 }
 

@@ -22,7 +22,8 @@ use crate::coverage::{self, Look};
 use crate::deploy;
 use crate::instance::Instance;
 use crate::recipe::{
-    CommitId, Freshness, GitUrl, ManualMigration, Mirror, TaggedVersion, manual_migration, notes_of,
+    CommitId, Freshness, GitUrl, ManualMigration, Mirror, TaggedVersion, Tree, manual_migration,
+    notes_of,
 };
 use crate::release::{self, Frozen};
 
@@ -147,6 +148,13 @@ impl Desk<'_> {
         }
         let versions = mirror.versions().await.map_err(|error| error.to_string())?;
         self.found.unparsable = Some(versions.skipped as u64);
+        // A note may have been added or corrected since its version; the newest tree is the same for all of them.
+        let newest = newest_tree(&mirror).await;
+        let book = Book {
+            url,
+            newest: newest.map_err(|error| error.to_string())?,
+            mirror,
+        };
         let floor = standing.last_good.as_ref().map(|good| &good.of.version);
         let mut offers = Vec::new();
         for (index, tagged) in versions.versions.iter().rev().enumerate() {
@@ -155,7 +163,7 @@ impl Desk<'_> {
                 .insert(tagged.version.clone(), tagged.clone());
             let worth_a_look = index < NEWEST && floor.is_none_or(|floor| tagged.version >= *floor);
             offers.push(if worth_a_look {
-                self.offer(&url, &mirror, tagged)
+                self.offer(&book, tagged)
                     .await
                     .map_err(|error| error.to_string())?
             } else {
@@ -166,19 +174,12 @@ impl Desk<'_> {
                 }
             });
         }
-        self.offer_what_runs(&url, &mirror, standing, &mut offers)
-            .await;
+        self.offer_what_runs(&book, standing, &mut offers).await;
         Ok(Catalog { offers })
     }
 
     /// The tag of what runs may be gone. As long as the mirror has its commit, a change of env or secrets can still be made.
-    async fn offer_what_runs(
-        &mut self,
-        url: &GitUrl,
-        mirror: &Mirror,
-        standing: &Standing,
-        offers: &mut Vec<Offer>,
-    ) {
+    async fn offer_what_runs(&mut self, book: &Book, standing: &Standing, offers: &mut Vec<Offer>) {
         let Some(good) = &standing.last_good else {
             return;
         };
@@ -192,25 +193,16 @@ impl Desk<'_> {
             version: good.of.version.clone(),
             commit,
         };
-        if let Ok(offer) = self.offer(url, mirror, &tagged).await {
+        if let Ok(offer) = self.offer(book, &tagged).await {
             self.found.tagged.insert(tagged.version.clone(), tagged);
             offers.push(offer);
         }
     }
 
     /// What the gates have to know of a version. A version that cannot be read asks for nothing here: rendering it will refuse it.
-    async fn offer(
-        &self,
-        url: &GitUrl,
-        mirror: &Mirror,
-        tagged: &TaggedVersion,
-    ) -> Result<Offer, RenderError> {
-        let tree = mirror.tree(&tagged.commit).await?;
-        let newest = match mirror.default_branch().await? {
-            Some(commit) => Some(mirror.tree(&commit).await?),
-            None => None,
-        };
-        let trees: Vec<_> = std::iter::once(&tree).chain(newest.as_ref()).collect();
+    async fn offer(&self, book: &Book, tagged: &TaggedVersion) -> Result<Offer, RenderError> {
+        let tree = book.mirror.tree(&tagged.commit).await?;
+        let trees: Vec<_> = std::iter::once(&tree).chain(&book.newest).collect();
         let notes = notes_of(&tagged.version, &trees).await?;
         let notes = match manual_migration(&notes) {
             ManualMigration::NotFlagged => MigrationNotes::Unflagged,
@@ -218,7 +210,7 @@ impl Desk<'_> {
                 MigrationNotes::ManualMigration
             }
         };
-        let secrets = match source(self.spec, url, &tree).await {
+        let secrets = match source(self.spec, &book.url, &tree).await {
             Ok(source) => source
                 .secret_needs()
                 .map(|needs| generated(self.spec, &needs))
@@ -454,6 +446,20 @@ impl Desk<'_> {
         }
         Dependencies::Ready
     }
+}
+
+/// A recipe as it is looked through once.
+struct Book {
+    url: GitUrl,
+    mirror: Mirror,
+    newest: Option<Tree>,
+}
+
+async fn newest_tree(mirror: &Mirror) -> Result<Option<Tree>, RenderError> {
+    Ok(match mirror.default_branch().await? {
+        Some(commit) => Some(mirror.tree(&commit).await?),
+        None => None,
+    })
 }
 
 /// Failures before this do not count: the operation's beginning, or last good's proof.

@@ -15,6 +15,7 @@ pub mod outcome;
 pub mod problem;
 pub mod relations;
 pub mod schema;
+pub mod settings;
 pub mod snapshot;
 pub mod span;
 pub mod version;

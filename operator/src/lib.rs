@@ -12,5 +12,6 @@ pub mod manifest;
 pub mod probe;
 pub mod recipe;
 pub mod release;
+pub mod settings;
 pub mod snapshot;
 pub mod warm_app;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ci_warm::settings;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
@@ -19,14 +20,19 @@ struct Arguments {
         default_value = "unix:///var/run/docker.sock"
     )]
     docker_host: String,
-    /// What to log, as in `info,ci_warm=debug`.
-    #[arg(long, env = "CI_WARM_LOG", default_value = "info")]
-    log: String,
+    /// The operator's own settings; `/etc/ci-warm/operator.yaml` when that exists.
+    #[arg(long, env = "CI_WARM_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// What to log, as in `info,ci_warm=debug`; `info` when nothing is said here or in the settings.
+    #[arg(long, env = "CI_WARM_LOG")]
+    log: Option<String>,
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_new(&arguments.log)?;
+    let settings = settings::load(arguments.config.as_deref())?;
+    let log = arguments.log.or_else(|| settings.log.clone());
+    let filter = EnvFilter::try_new(log.as_deref().unwrap_or("info"))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
